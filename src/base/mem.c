@@ -1,0 +1,53 @@
+/* base/mem: see mem.h. */
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+mem_stats mem_stats_global = {.fail_after = -1};
+
+static bool mem_may_allocate(void) {
+  atomic_fetch_add_explicit(&mem_stats_global.allocations, 1, memory_order_relaxed);
+  long long left = atomic_load_explicit(&mem_stats_global.fail_after, memory_order_relaxed);
+  if (left < 0) return true;
+  left = atomic_fetch_sub_explicit(&mem_stats_global.fail_after, 1, memory_order_relaxed);
+  if (left > 0) return true;
+  /* left == 0: this one fails. Past it the counter would be -1, "never": put it back where every one fails. */
+  if (atomic_load_explicit(&mem_stats_global.fail_sticky, memory_order_relaxed))
+    atomic_store_explicit(&mem_stats_global.fail_after, 0, memory_order_relaxed);
+  return false;
+}
+
+void *mem_alloc(size_t bytes) { return mem_may_allocate() ? malloc(bytes ? bytes : 1) : NULL; }
+
+void *mem_zalloc(size_t bytes) { return mem_may_allocate() ? calloc(1, bytes ? bytes : 1) : NULL; }
+
+void *mem_alloc_array(size_t count, size_t each) {
+  size_t bytes;
+  if (!mem_mul(count, each, &bytes)) return NULL;
+  return mem_zalloc(bytes);
+}
+
+void *mem_realloc(void *block, size_t bytes) {
+  return mem_may_allocate() ? realloc(block, bytes ? bytes : 1) : NULL;
+}
+
+void *mem_alloc_aligned(size_t bytes, size_t align) {
+  if (bytes > SIZE_MAX - align) return NULL;
+  if (align < sizeof(void *)) align = sizeof(void *);
+  size_t whole = mem_align(bytes ? bytes : 1, align);
+  return mem_may_allocate() ? aligned_alloc(align, whole) : NULL;
+}
+
+void mem_free(void *block) {
+  if (block) atomic_fetch_add_explicit(&mem_stats_global.frees, 1, memory_order_relaxed);
+  free(block);
+}
+
+char *mem_strndup(const char *text, size_t size) {
+  char *copy = size < SIZE_MAX ? mem_alloc(size + 1) : NULL;
+  if (!copy) return NULL;
+  if (size) memcpy(copy, text, size);
+  copy[size] = 0;
+  return copy;
+}
