@@ -146,11 +146,14 @@ struct model {
   storage **keep; /* storages and mappings that constants point into; released with the model */
   int n_keep, cap_keep;
   const char *source; /* path or "memory", for messages */
+  model *origin;      /* of a clone: the model whose memory its constants may point into; one reference */
+  atomic_int refs;
 };
 
 /* ---- building; every function returns NULL or VALUE_ABSENT or an error when out of memory ---- */
-model *model_create(void);
-void model_destroy(model *m); /* NULL passes */
+model *model_create(void); /* refs = 1 */
+model *model_ref(model *m);
+void model_destroy(model *m); /* gives one reference back; NULL passes */
 /* The model keeps a reference of its own to s. */
 ledge_status model_keep(model *m, storage *s, ledge_error *error);
 /* Version of a domain's opset in this model, 0 where it is not imported. "" and "ai.onnx" are the same. */
@@ -195,10 +198,11 @@ void graph_replace_uses(graph *g, value_id from, value_id to);
 void graph_count_uses(const graph *g, int *uses);
 /* Removes nodes none of whose outputs is read, and that have no effect of their own; repeats to the end. */
 ledge_status graph_sweep(graph *g, ledge_error *error);
-/* A deep copy of structure (values, nodes, subgraphs) into a new model that shares the constants' storage. */
-ledge_status model_clone(const model *m, model **ret_clone, ledge_error *error);
+/* A deep copy of structure (values, nodes, subgraphs) into a new model that shares the constants' contents and keeps m. */
+ledge_status model_clone(model *m, model **ret_clone, ledge_error *error);
 /* Copies the body of `src` into g: src's inputs become args, and outs[i] gets the value that src's output i is. Used to
- * inline functions and If branches; captures of src resolve through `args_captures` (ids in g, one a capture). */
+ * inline functions and If branches; args may be VALUE_ABSENT; captures of src resolve through `args_captures` (ids in g, one
+ * a capture). */
 ledge_status graph_inline(graph *g, const graph *src, const value_id *args, const value_id *args_captures,
                           const char *prefix, value_id *outs, ledge_error *error);
 
