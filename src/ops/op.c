@@ -145,3 +145,40 @@ ledge_status op_read_ints(op_ctx *c, const tensor *t, int64_t *dst, int max, int
 }
 
 ledge_status op_infer(op_ctx *c) { return c->def->infer && !(c->def->flags & OP_DYNAMIC) ? c->def->infer(c) : OP_UNKNOWN; }
+
+ledge_status op_check_kinds(op_ctx *c) {
+  static const char *const names[] = {"an empty optional", "a tensor", "a sequence", "a map"};
+  if (c->def->flags & OP_ANY_KIND) return LEDGE_OK;
+  for (int i = 0; i < c->n_in; i++)
+    if (c->in[i] && c->in[i]->kind != VALUE_TENSOR)
+      return op_fail(c, LEDGE_ERROR_SHAPE, "input %d is %s; it takes a tensor", i, names[c->in[i]->kind]);
+  return LEDGE_OK;
+}
+
+static ledge_status eval_alloc(op_host *h, op_ctx *c, value *out) { return tensor_alloc(&out->tensor, c->error); }
+
+static ledge_status eval_call(op_host *h, op_ctx *c, const graph *g, const value *const *in, int n_in, value *out,
+                              int n_out) {
+  return op_fail(c, LEDGE_ERROR_UNSUPPORTED, "it cannot run a subgraph here");
+}
+
+static bool eval_cancelled(op_host *h) { return false; }
+
+ledge_status op_eval(op_ctx *c) {
+  static const op_host heap = {eval_alloc, eval_call, eval_cancelled};
+  op_host host = heap;
+  if (!c->host) c->host = &host;
+  c->inferring = false;
+  ledge_status status = op_check_kinds(c);
+  if (!status) status = op_infer(c);
+  if (!status) {
+    for (int i = 0; !status && i < c->n_out; i++)
+      if (c->out[i]) status = tensor_alloc(&c->out[i]->tensor, c->error);
+  }
+  if (!status || status == OP_UNKNOWN) status = c->def->run(c);
+  if (c->host == &host) c->host = NULL;
+  if (status)
+    for (int i = 0; i < c->n_out; i++)
+      if (c->out[i]) value_deinit(c->out[i]);
+  return status;
+}

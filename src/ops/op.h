@@ -45,6 +45,8 @@ enum {
   OP_ALIAS = 1 << 3,            /* output 0 is input 0's bytes under another shape: no work where they share memory */
   OP_EFFECT = 1 << 4,           /* does something besides its outputs: never removed */
   OP_HOST_CALL = 1 << 5,        /* runs subgraphs through the host */
+  OP_ANY_KIND = 1 << 6,         /* takes sequences, optionals or maps as inputs and looks at their kinds itself; for all
+                                   other rows the framework refuses a present input that is no tensor */
 };
 /* Output 0 may take input i's memory (i < 8) when that is not read again and has the same bytes: run then sees
  * op_in(c, i)->data == op_out(c, 0)->data and must read each element before it writes it. */
@@ -80,7 +82,9 @@ struct op_ctx {
   ledge_error *error;
   pool *pool; /* NULL: one thread */
   op_host *host;
-  rng *rng; /* for operators without a seed of their own */
+  rng *rng;     /* for operators without a seed of their own */
+  void *kernel; /* what a backend prepared for this node and these shapes, for its own run */
+  void *scratch; /* that kernel's scratch memory, of the size that it asked for */
 };
 
 /* ---- inputs, outputs ---- */
@@ -141,6 +145,13 @@ const op_def *ops_find(const char *domain, const char *op, int version);
 ledge_status ops_resolve(graph *g, const op_def *extra, int n_extra, int *n_missing, ledge_error *error);
 /* All rows, for listings: NULL past the end. */
 const op_def *ops_at(int i);
+
+/* Runs a node whose inputs are all known, outside of any session: infer, heap memory for the outputs, run. c->out[i] are
+ * zeroed values and become owned ones. The host may be NULL: then rows that call subgraphs fail as unsupported. */
+ledge_status op_eval(op_ctx *c);
+
+/* Refuses an input that is no tensor, for rows without OP_ANY_KIND. */
+ledge_status op_check_kinds(op_ctx *c);
 
 /* Calls infer, or says OP_UNKNOWN where the row has none. Adds the operator's name to an error. */
 ledge_status op_infer(op_ctx *c);

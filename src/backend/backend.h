@@ -1,0 +1,49 @@
+/* backend/backend: from a node and its shapes to a kernel that runs it.
+ *
+ * A backend looks at a node whose inputs' and outputs' dtypes and shapes are known (and the contents of its constant
+ * inputs), and either prepares a kernel (a run function, its state, the scratch memory it wants) or declines, and the
+ * operator's reference runs. cpu/ is the only backend yet.
+ *
+ * Weights are packed once a model, not once a session or shape: the store keeps what was made of a constant under the
+ * constant's address, the packing's name and its parameters.
+ */
+#ifndef BACKEND_BACKEND_H
+#define BACKEND_BACKEND_H
+
+#include "ops/op.h"
+
+typedef struct weight_store weight_store;
+/* Fills dst[bytes] (zeroed, 64-byte aligned) from the constant. */
+typedef void (*weight_pack_fn)(const void *arg, void *dst);
+
+weight_store *weight_store_create(void); /* refs = 1; NULL when out of memory */
+weight_store *weight_store_ref(weight_store *s);
+void weight_store_unref(weight_store *s);
+size_t weight_store_bytes(weight_store *s);
+/* The packing of `key` (the address of the constant's elements) named `kind` with params[n_params] (n_params <= 16):
+ * made by pack(arg, dst) on the first call, the same memory afterwards. Any thread. The memory is the store's. */
+ledge_status weight_store_get(weight_store *s, const void *key, const char *kind, const int64_t *params, int n_params,
+                              size_t bytes, weight_pack_fn pack, const void *arg, const void **ret,
+                              ledge_error *error);
+
+typedef struct kernel {
+  op_fn run;            /* NULL: declined, the reference runs */
+  void *state;          /* becomes op_ctx.kernel; lives in kernel_request.arena or the weight store */
+  size_t scratch_bytes; /* becomes op_ctx.scratch, 64-byte aligned, contents undefined */
+  const char *name;     /* for profiles: "gemm_f32 avx512 14x32"; static storage */
+  double multiply_adds; /* of one run; 0 where it does not count */
+} kernel;
+
+typedef struct kernel_request {
+  op_ctx *ctx;           /* the node, its inputs and outputs: shapes set; data of an input set only where `constant` */
+  const bool *constant;  /* by input: contents known and the same in every run */
+  int threads;
+  arena *arena;          /* for the state: lives as long as the kernel */
+  weight_store *weights;
+  uint32_t isa;          /* bits of cpu_isa that may be used */
+} kernel_request;
+
+/* Never fails for a node that it does not know: that is a decline. */
+ledge_status backend_cpu_prepare(const kernel_request *r, kernel *ret, ledge_error *error);
+
+#endif
