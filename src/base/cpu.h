@@ -18,7 +18,7 @@ typedef enum cpu_isa {
   CPU_ISA_AMX_BF16 = 1 << 6, /* the kernel granted the tile state */
   CPU_ISA_AMX_INT8 = 1 << 7,
   CPU_ISA_AVX512FP16 = 1 << 8,
-  CPU_ISA_NEON = 1 << 16, /* aarch64 floor; on 32-bit Arm where the kernel says so */
+  CPU_ISA_NEON = 1 << 16, /* aarch64 floor; on 32-bit Arm where the system has it with fused multiply-add (VFPv4) */
   CPU_ISA_NEON_FP16 = 1 << 17,
   CPU_ISA_NEON_DOTPROD = 1 << 18,
   CPU_ISA_NEON_I8MM = 1 << 19,
@@ -26,24 +26,39 @@ typedef enum cpu_isa {
   CPU_ISA_SVE = 1 << 21,
 } cpu_isa;
 
-/* Bits of cpu_isa that this machine has, capped by the environment's LEDGE_ISA (scalar, sse2, avx2, avx512, amx, neon,
- * ...; an unknown name leaves the machine's own). Read once, then constant. */
+/* Bits of cpu_isa that this machine has, capped by the environment's LEDGE_ISA: one level (scalar, sse2, avx2, avxvnni,
+ * avx512, avx512vnni, avx512bf16, avx512fp16, amx; neon, neon_fp16, neon_dotprod, neon_i8mm, neon_bf16, sve), which
+ * takes in those before it on its architecture, or several joined by '+'. An unknown name leaves the machine's own.
+ * Read once, then constant; any thread. Where the machine has AMX, the first call asks the kernel for its tile state.
+ */
 uint32_t cpu_isa_available(void);
+/* "avx2" and so on; "none" for 0 and "?" for what is not one bit of cpu_isa. */
 const char *cpu_isa_name(cpu_isa one_bit);
-/* The name of the processor as the system gives it, and the sizes of its data caches; 0 where unknown. */
+/* The name of the processor as the system gives it ("unknown" where it does not), and the sizes of its data caches; 0
+ * where unknown. Read once, then constant; any thread. */
 const char *cpu_model(void);
 typedef struct cpu_caches {
   size_t l1d_bytes, l2_bytes, l3_bytes;
 } cpu_caches;
 cpu_caches cpu_cache_sizes(void);
-/* The big cores within the affinity mask, within the cgroup's CPU quota (rounded up), at least 1. */
+/* The big cores within the affinity mask, within the cgroup's CPU quota (rounded up), at least 1. Hyper-threads of one
+ * core count once: they share the units that kernels keep busy. */
 int cpu_default_threads(void);
 typedef struct cpu_topology {
-  int online, allowed, big; /* logical processors: of the machine, of the affinity mask, of the fastest kind in it */
+  int online, allowed, big; /* logical processors: of the machine, of the affinity mask, of the fast kinds in it */
+  int cores;                /* physical cores that `big` stands on */
   double quota;             /* CPUs that the cgroup grants, 0 where unlimited */
 } cpu_topology;
-cpu_topology cpu_topology_get(void);
-/* Memory that this process may still use: the least of what the machine and the cgroups have free. */
+cpu_topology cpu_topology_get(void); /* read afresh at each call, for the calling thread's affinity mask */
+/* How many threads can run at once just now: the affinity masks of the `n` threads of those ids (0: the calling one)
+ * together, within `quota` CPUs (0: unlimited; rounded up), at least 1. One system call a thread, no file is read. */
+int cpu_usable(const int *thread_ids, int n, double quota);
+/* The id by which cpu_usable knows the calling thread; 0 where the system has none. */
+int cpu_thread_id(void);
+/* The CPUs that the cgroup grants, read afresh; 0 where unlimited. */
+double cpu_quota(void);
+/* Memory that this process may still use: the least of what the machine, the cgroups and the address-space limit have
+ * free. SIZE_MAX where nothing says. */
 size_t cpu_memory_available(void);
 
 #endif

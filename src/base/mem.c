@@ -7,20 +7,25 @@
 mem_stats mem_stats_global = {.fail_after = -1};
 
 static bool mem_may_allocate(void) {
-  atomic_fetch_add_explicit(&mem_stats_global.allocations, 1, memory_order_relaxed);
   long long left = atomic_load_explicit(&mem_stats_global.fail_after, memory_order_relaxed);
-  if (left < 0) return true;
-  left = atomic_fetch_sub_explicit(&mem_stats_global.fail_after, 1, memory_order_relaxed);
-  if (left > 0) return true;
-  /* left == 0: this one fails. Past it the counter would be -1, "never": put it back where every one fails. */
-  if (atomic_load_explicit(&mem_stats_global.fail_sticky, memory_order_relaxed))
-    atomic_store_explicit(&mem_stats_global.fail_after, 0, memory_order_relaxed);
-  return false;
+  for (;;) {
+    if (left < 0) return true;
+    if (left == 0 && atomic_load_explicit(&mem_stats_global.fail_sticky, memory_order_relaxed)) return false;
+    if (atomic_compare_exchange_weak_explicit(&mem_stats_global.fail_after, &left, left - 1, memory_order_relaxed,
+                                              memory_order_relaxed))
+      return left > 0;
+  }
 }
 
-void *mem_alloc(size_t bytes) { return mem_may_allocate() ? malloc(bytes ? bytes : 1) : NULL; }
+/* Only blocks that came to be are counted, so that allocations - frees is what stands. */
+static void *mem_counted(void *block) {
+  if (block) atomic_fetch_add_explicit(&mem_stats_global.allocations, 1, memory_order_relaxed);
+  return block;
+}
 
-void *mem_zalloc(size_t bytes) { return mem_may_allocate() ? calloc(1, bytes ? bytes : 1) : NULL; }
+void *mem_alloc(size_t bytes) { return mem_may_allocate() ? mem_counted(malloc(bytes ? bytes : 1)) : NULL; }
+
+void *mem_zalloc(size_t bytes) { return mem_may_allocate() ? mem_counted(calloc(1, bytes ? bytes : 1)) : NULL; }
 
 void *mem_alloc_array(size_t count, size_t each) {
   size_t bytes;
@@ -29,14 +34,16 @@ void *mem_alloc_array(size_t count, size_t each) {
 }
 
 void *mem_realloc(void *block, size_t bytes) {
-  return mem_may_allocate() ? realloc(block, bytes ? bytes : 1) : NULL;
+  void *bigger = mem_may_allocate() ? mem_counted(realloc(block, bytes ? bytes : 1)) : NULL;
+  if (bigger && block) atomic_fetch_add_explicit(&mem_stats_global.frees, 1, memory_order_relaxed);
+  return bigger;
 }
 
 void *mem_alloc_aligned(size_t bytes, size_t align) {
-  if (bytes > SIZE_MAX - align) return NULL;
   if (align < sizeof(void *)) align = sizeof(void *);
+  if (bytes > SIZE_MAX - align) return NULL;
   size_t whole = mem_align(bytes ? bytes : 1, align);
-  return mem_may_allocate() ? aligned_alloc(align, whole) : NULL;
+  return mem_may_allocate() ? mem_counted(aligned_alloc(align, whole)) : NULL;
 }
 
 void mem_free(void *block) {

@@ -17,9 +17,9 @@ void mem_free(void *block);
 char *mem_strndup(const char *text, size_t size);
 
 /* What the tests read and set. `fail_after` < 0: never; n: the allocation after n more fails, and all after it if
- * `fail_sticky`. */
+ * `fail_sticky`. A realloc that succeeds counts as an allocation, and as the free of the old block where there was one. */
 typedef struct mem_stats {
-  atomic_llong allocations;
+  atomic_llong allocations; /* that succeeded */
   atomic_llong frees;
   atomic_llong fail_after;
   atomic_bool fail_sticky;

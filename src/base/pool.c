@@ -1,0 +1,478 @@
+/* base/pool: see pool.h.
+ *
+ *   pool (a view: how many threads) -> core -> jobs[POOL_JOBS]   one slot a caller that is inside pool_run
+ *                                           -> workers           threads that claim chunks of any open job
+ *
+ * A job is cut into units of `grain` indices. Its `claim` word holds (generation, next unit); a thread claims units by
+ * compare-and-swap, large pieces first and single units at the end (guided self-scheduling, Polychronopoulos and Kuck,
+ * 1987), and adds what it has finished to `done`. The caller returns when done == units: it waits for chunks that
+ * somebody works at, never for a worker that merely exists. So a run ends even if no worker ever wakes.
+ *
+ * Why the fields of a job may be read while a caller of a later generation rewrites them: they are rewritten only while
+ * the claim word is POOL_CLOSED, and a reader uses them only after its compare-and-swap found the very word that it had
+ * loaded before, which then still was of the generation whose fields it read.
+ *
+ * Sleeping: a worker publishes ASLEEP, then looks at `epoch` once more; a caller raises `epoch`, then looks for ASLEEP.
+ * Both are sequentially consistent, so one of them sees the other. The end of a job is the same handshake between
+ * `done` and `waiting`.
+ *
+ * Spinning pays only while the other side runs on another core. It is limited to POOL_SPIN_NS, shrinks when it proves
+ * to be in vain, is off where the quota is below the threads or several callers are at work, and pauses for a while
+ * after a spin was interrupted (somebody else wants this core). No more workers are woken than there are cores to run
+ * on. */
+#include "base/pool.h"
+
+#include "base/clock.h"
+#include "base/cpu.h"
+#include "base/error.h"
+#include "base/futex.h"
+#include "base/mem.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+  POOL_JOBS = 16,           /* callers served at once; one more runs its job alone */
+  POOL_UNITS_MAX = 1 << 30, /* of a job */
+  POOL_SPIN_NS = 50 * 1000, /* the longest spin */
+  POOL_SPIN_NS_MIN = 2 * 1000,
+  POOL_STOLEN_NS = 100 * 1000, /* a spin that misses this much time was interrupted */
+  POOL_STOLEN_PAUSE_NS = 50 * 1000 * 1000,
+  POOL_LOOK_EVERY = 64, /* runs between two looks at the clock */
+  POOL_STACK_BYTES = 1 << 20,
+};
+static const uint64_t pool_affinity_ns = 1000u * 1000 * 1000, pool_quota_ns = 10u * 1000 * 1000 * 1000ull;
+#define POOL_CLOSED UINT32_MAX /* as the next unit: no job */
+
+typedef struct pool_job {
+  _Alignas(64) _Atomic uint64_t claim; /* generation << 32 | next unit */
+  _Alignas(64) atomic_uint done;       /* finished units; the caller sleeps on it */
+  atomic_uint waiting;                 /* the caller sleeps or is about to */
+  _Alignas(64) _Atomic(pool_body) body;
+  _Atomic(void *) arg;
+  _Atomic int64_t n, unit;
+  atomic_uint units;
+  atomic_int threads;
+  atomic_bool taken; /* by a caller */
+} pool_job;
+
+enum { WORKER_AWAKE, WORKER_ASLEEP };
+typedef struct pool_core pool_core;
+typedef struct pool_worker {
+  _Alignas(64) atomic_uint state; /* WORKER_*; the worker sleeps on it */
+  atomic_int id;                  /* see cpu_usable */
+  int index;                      /* from 1 */
+  pool_core *core;
+  pthread_t thread;
+} pool_worker;
+
+struct pool_core {
+  _Alignas(64) atomic_uint epoch; /* raised when a job opens */
+  _Alignas(64) pool_job jobs[POOL_JOBS];
+  _Alignas(64) atomic_int n_workers;
+  atomic_int usable;                                     /* threads that can run at once, as last looked at */
+  atomic_bool may_spin;                                  /* the quota covers them */
+  atomic_int callers;                                    /* inside pool_run */
+  _Atomic uint64_t affinity_at, quota_at, no_spin_until; /* times */
+  _Atomic double quota;
+  atomic_bool stop;
+  pid_t process;
+  int refs; /* under the registry's lock for the shared core, else 1 */
+  bool shared;
+  pool_worker *workers[POOL_THREADS_MAX]; /* [0] is unused: the caller */
+};
+
+struct pool {
+  pool_core *core;
+  int threads;
+};
+
+/* What the calling thread is in the middle of, and how long its spins may be. */
+static _Thread_local struct {
+  const pool_core *core;
+  int worker;
+  uint32_t spin_ns, n_runs;
+} pool_here = {.spin_ns = POOL_SPIN_NS};
+
+static void pool_pause(void) {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__) || (defined(__arm__) && __ARM_ARCH >= 7)
+  __asm__ volatile("yield" ::: "memory");
+#else
+  __asm__ volatile("" ::: "memory");
+#endif
+}
+
+/* Whether `every` has passed since the time at *at, which then becomes `now`: for one of the threads that ask at once.
+ */
+static bool pool_due(_Atomic uint64_t *at, uint64_t now, uint64_t every) {
+  uint64_t last = atomic_load_explicit(at, memory_order_relaxed);
+  return now - last >= every && atomic_compare_exchange_strong(at, &last, now);
+}
+
+/* Looks now and then at how many cores this process may run on. */
+static void pool_look(pool_core *c, uint64_t now) {
+  if (!pool_due(&c->affinity_at, now, pool_affinity_ns)) return;
+  double quota = atomic_load_explicit(&c->quota, memory_order_relaxed);
+  int ids[2] = {0, 0}, n = 1, n_workers = atomic_load_explicit(&c->n_workers, memory_order_acquire);
+  if (n_workers) ids[n++] = atomic_load_explicit(&c->workers[1]->id, memory_order_relaxed);
+  int usable = cpu_usable(ids, n, quota);
+  atomic_store_explicit(&c->usable, usable, memory_order_relaxed);
+  int running = usable < n_workers + 1 ? usable : n_workers + 1;
+  atomic_store_explicit(&c->may_spin, !(quota > 0 && quota < running), memory_order_relaxed);
+}
+
+/* The same for the quota, which is read from files: where nobody waits. */
+static void pool_look_quota(pool_core *c, uint64_t now) {
+  if (!pool_due(&c->quota_at, now, pool_quota_ns)) return;
+  atomic_store_explicit(&c->quota, cpu_quota(), memory_order_relaxed);
+  atomic_store_explicit(&c->affinity_at, now - pool_affinity_ns, memory_order_relaxed);
+  pool_look(c, now);
+}
+
+static bool pool_reached(atomic_uint *word, unsigned value, bool equal) {
+  return (atomic_load_explicit(word, memory_order_acquire) == value) == equal;
+}
+
+/* Spins until *word is (equal) or is not (!equal) value; false when that takes too long. */
+static bool pool_spin(pool_core *c, atomic_uint *word, unsigned value, bool equal) {
+  uint64_t start = clock_now_ns(), last = start;
+  if (!atomic_load_explicit(&c->may_spin, memory_order_relaxed) ||
+      atomic_load_explicit(&c->callers, memory_order_relaxed) > 1 ||
+      start < atomic_load_explicit(&c->no_spin_until, memory_order_relaxed))
+    return pool_reached(word, value, equal);
+  for (;;) {
+    for (int i = 0; i < 16; i++) {
+      if (pool_reached(word, value, equal)) return true;
+      pool_pause();
+    }
+    uint64_t now = clock_now_ns();
+    if (now - last > POOL_STOLEN_NS) {
+      atomic_store_explicit(&c->no_spin_until, now + POOL_STOLEN_PAUSE_NS, memory_order_relaxed);
+      return false;
+    }
+    if (now - start > pool_here.spin_ns) return false;
+    last = now;
+  }
+}
+
+/* After a wait that began at `start` and had to sleep: would spinning to the limit have been enough? */
+static void pool_spin_learn(uint64_t start) {
+  if (clock_now_ns() - start < POOL_SPIN_NS)
+    pool_here.spin_ns = POOL_SPIN_NS;
+  else if (pool_here.spin_ns > POOL_SPIN_NS_MIN)
+    pool_here.spin_ns /= 2;
+}
+
+/* Claims and runs chunks of a job until none is left. */
+static bool pool_work(pool_job *j, int worker) {
+  unsigned finished = 0, of = 0;
+  uint64_t claim = atomic_load_explicit(&j->claim, memory_order_acquire);
+  for (;;) {
+    uint32_t next = (uint32_t)claim;
+    if (next == POOL_CLOSED) break;
+    unsigned units = atomic_load_explicit(&j->units, memory_order_relaxed);
+    int threads = atomic_load_explicit(&j->threads, memory_order_relaxed);
+    if (next >= units || worker >= threads) break;
+    pool_body body = atomic_load_explicit(&j->body, memory_order_relaxed);
+    void *arg = atomic_load_explicit(&j->arg, memory_order_relaxed);
+    int64_t n = atomic_load_explicit(&j->n, memory_order_relaxed);
+    int64_t unit = atomic_load_explicit(&j->unit, memory_order_relaxed);
+    unsigned take = (units - next) / (2 * (unsigned)threads);
+    if (!take) take = 1;
+    if (!atomic_compare_exchange_weak_explicit(&j->claim, &claim, claim + take, memory_order_acq_rel,
+                                               memory_order_acquire))
+      continue;
+    body(arg, next * unit, next + take == units ? n : (next + take) * unit, worker);
+    finished += take;
+    of = units;
+    claim = atomic_load_explicit(&j->claim, memory_order_acquire);
+  }
+  if (!finished) return false;
+  /* From here on the job may end and its slot be used anew: a wake too many does no harm. */
+  if (atomic_fetch_add(&j->done, finished) + finished == of && worker && atomic_load(&j->waiting))
+    futex_wake(&j->done, 1);
+  return true;
+}
+
+static void pool_worker_idle(pool_worker *w, unsigned epoch) {
+  pool_core *c = w->core;
+  uint64_t start = clock_now_ns();
+  if (pool_spin(c, &c->epoch, epoch, false)) return;
+  pool_look_quota(c, start);
+  atomic_store(&w->state, WORKER_ASLEEP);
+  while (atomic_load(&c->epoch) == epoch && atomic_load(&w->state) == WORKER_ASLEEP)
+    futex_wait(&w->state, WORKER_ASLEEP);
+  atomic_store(&w->state, WORKER_AWAKE);
+  pool_spin_learn(start);
+}
+
+static void *pool_worker_main(void *arg) {
+  pool_worker *w = arg;
+  pool_core *c = w->core;
+  char name[16];
+  snprintf(name, sizeof name, "ledge-%d", w->index);
+#ifdef __linux__
+  pthread_setname_np(pthread_self(), name);
+#endif
+  atomic_store_explicit(&w->id, cpu_thread_id(), memory_order_relaxed);
+  pool_here.core = c;
+  pool_here.worker = w->index;
+  for (;;) {
+    unsigned epoch = atomic_load(&c->epoch);
+    if (atomic_load(&c->stop)) return NULL;
+    bool worked = false;
+    for (int i = 0; i < POOL_JOBS; i++) worked |= pool_work(&c->jobs[(w->index + i) % POOL_JOBS], w->index);
+    if (!worked) pool_worker_idle(w, epoch);
+  }
+}
+
+/* Makes sure that at least `helpers` of the first workers are awake. */
+static void pool_wake(pool_core *c, int helpers) {
+  int n_workers = atomic_load_explicit(&c->n_workers, memory_order_acquire);
+  atomic_fetch_add(&c->epoch, 1);
+  for (int i = 1; i <= helpers && i <= n_workers; i++) {
+    unsigned asleep = WORKER_ASLEEP;
+    if (atomic_compare_exchange_strong(&c->workers[i]->state, &asleep, WORKER_AWAKE))
+      futex_wake(&c->workers[i]->state, 1);
+  }
+}
+
+static void pool_wait_done(pool_core *c, pool_job *j, unsigned units) {
+  if (pool_reached(&j->done, units, true)) return;
+  uint64_t start = clock_now_ns();
+  if (pool_spin(c, &j->done, units, true)) return;
+  atomic_store(&j->waiting, 1);
+  for (unsigned done; (done = atomic_load(&j->done)) != units;) futex_wait(&j->done, done);
+  atomic_store_explicit(&j->waiting, 0, memory_order_relaxed);
+  pool_spin_learn(start);
+}
+
+static pool_job *pool_take_job(pool_core *c) {
+  for (int i = 0; i < POOL_JOBS; i++) {
+    pool_job *j = &c->jobs[i];
+    if (!atomic_load_explicit(&j->taken, memory_order_relaxed) &&
+        !atomic_exchange_explicit(&j->taken, true, memory_order_acquire))
+      return j;
+  }
+  return NULL;
+}
+
+static void pool_open_job(pool_job *j, int64_t n, int64_t unit, unsigned units, int threads, pool_body body,
+                          void *arg) {
+  atomic_store_explicit(&j->body, body, memory_order_relaxed);
+  atomic_store_explicit(&j->arg, arg, memory_order_relaxed);
+  atomic_store_explicit(&j->n, n, memory_order_relaxed);
+  atomic_store_explicit(&j->unit, unit, memory_order_relaxed);
+  atomic_store_explicit(&j->units, units, memory_order_relaxed);
+  atomic_store_explicit(&j->threads, threads, memory_order_relaxed);
+  atomic_store_explicit(&j->done, 0, memory_order_relaxed);
+  uint64_t generation = (atomic_load_explicit(&j->claim, memory_order_relaxed) >> 32) + 1;
+  atomic_store_explicit(&j->claim, generation << 32, memory_order_release);
+}
+
+static void pool_close_job(pool_job *j) {
+  uint64_t claim = atomic_load_explicit(&j->claim, memory_order_relaxed);
+  atomic_store_explicit(&j->claim, claim | POOL_CLOSED, memory_order_release);
+  atomic_store_explicit(&j->taken, false, memory_order_release);
+}
+
+static void pool_run_shared(pool *p, int helpers, int64_t n, int64_t unit, unsigned units, pool_body body, void *arg) {
+  pool_core *c = p->core;
+  pool_job *j = pool_take_job(c);
+  if (!j) {
+    body(arg, 0, n, 0);
+    return;
+  }
+  const pool_core *outer = pool_here.core;
+  int outer_worker = pool_here.worker;
+  pool_here.core = c;
+  pool_here.worker = 0;
+  atomic_fetch_add_explicit(&c->callers, 1, memory_order_relaxed);
+  pool_open_job(j, n, unit, units, p->threads, body, arg);
+  pool_wake(c, helpers);
+  pool_work(j, 0);
+  pool_wait_done(c, j, units);
+  pool_close_job(j);
+  atomic_fetch_sub_explicit(&c->callers, 1, memory_order_relaxed);
+  pool_here.core = outer;
+  pool_here.worker = outer_worker;
+}
+
+void pool_run(pool *p, int64_t n, int64_t grain, pool_body body, void *arg) {
+  if (n <= 0) return;
+  if (grain < 1) grain = 1;
+  if (p && pool_here.core == p->core) {
+    body(arg, 0, n, pool_here.worker < p->threads ? pool_here.worker : 0);
+    return;
+  }
+  if (!p || p->threads == 1 || n <= grain) {
+    body(arg, 0, n, 0);
+    return;
+  }
+  pool_core *c = p->core;
+  int usable = atomic_load_explicit(&c->usable, memory_order_relaxed);
+  if (++pool_here.n_runs % POOL_LOOK_EVERY == 0) {
+    uint64_t now = clock_now_ns();
+    pool_look(c, now);
+    if (usable == 1) pool_look_quota(c, now); /* no worker runs, so none looks */
+  }
+  int64_t unit = grain > n / POOL_UNITS_MAX ? grain : n / POOL_UNITS_MAX + 1;
+  unsigned units = (unsigned)((n - 1) / unit + 1);
+  int helpers = (usable < p->threads ? usable : p->threads) - 1;
+  if ((unsigned)helpers > units - 1) helpers = (int)units - 1;
+  if (helpers < 1)
+    body(arg, 0, n, 0);
+  else
+    pool_run_shared(p, helpers, n, unit, units, body, arg);
+}
+
+int pool_threads(const pool *p) { return p ? p->threads : 1; }
+
+/* Starts one more worker. The caller holds the core alone or the registry's lock. */
+static ledge_status pool_add_worker(pool_core *c, ledge_error *error) {
+  int n = atomic_load_explicit(&c->n_workers, memory_order_relaxed);
+  pool_worker *w = mem_alloc_aligned(sizeof *w, 64);
+  if (!w) return error_memory(error, sizeof *w, "a worker of the thread pool");
+  memset(w, 0, sizeof *w);
+  w->core = c;
+  w->index = n + 1;
+  sigset_t blocked, before;
+  sigfillset(&blocked);
+  static const int faults[] = {SIGBUS, SIGSEGV, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS, SIGPROF};
+  for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) sigdelset(&blocked, faults[i]);
+  pthread_attr_t attr;
+  size_t stack = 0;
+  pthread_attr_init(&attr);
+  if (!pthread_attr_getstacksize(&attr, &stack) && stack < POOL_STACK_BYTES)
+    pthread_attr_setstacksize(&attr, POOL_STACK_BYTES);
+  pthread_sigmask(SIG_SETMASK, &blocked, &before);
+  int failed = pthread_create(&w->thread, &attr, pool_worker_main, w);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  pthread_attr_destroy(&attr);
+  if (failed) {
+    mem_free(w);
+    return error_set(error, LEDGE_ERROR_IO, "cannot start thread %d of the pool: %s; ask for fewer threads", n + 2,
+                     strerror(failed));
+  }
+  c->workers[n + 1] = w;
+  atomic_store_explicit(&c->n_workers, n + 1, memory_order_release);
+  return LEDGE_OK;
+}
+
+/* Brings the core to `threads`, counting the caller. */
+static ledge_status pool_grow(pool_core *c, int threads, ledge_error *error) {
+  while (atomic_load_explicit(&c->n_workers, memory_order_relaxed) + 1 < threads) TRY(pool_add_worker(c, error));
+  return LEDGE_OK;
+}
+
+static pool_core *pool_core_create(void) {
+  pool_core *c = mem_alloc_aligned(sizeof *c, 64);
+  if (!c) return NULL;
+  memset(c, 0, sizeof *c);
+  for (int i = 0; i < POOL_JOBS; i++) atomic_init(&c->jobs[i].claim, POOL_CLOSED);
+  c->process = getpid();
+  c->refs = 1;
+  atomic_init(&c->quota, cpu_quota());
+  atomic_init(&c->quota_at, clock_now_ns());
+  atomic_init(&c->usable, 1);
+  pool_look(c, UINT64_MAX / 2); /* due, whatever the clock says */
+  atomic_init(&c->affinity_at, clock_now_ns());
+  return c;
+}
+
+static void pool_core_destroy(pool_core *c) {
+  int n = atomic_load_explicit(&c->n_workers, memory_order_acquire);
+  assert(!atomic_load(&c->callers) || c->process != getpid());
+  if (c->process == getpid()) { /* else a fork's child, whose memory alone has workers */
+    atomic_store(&c->stop, true);
+    pool_wake(c, n);
+    for (int i = 1; i <= n; i++) pthread_join(c->workers[i]->thread, NULL);
+  }
+  for (int i = 1; i <= n; i++) mem_free(c->workers[i]);
+  mem_free(c);
+}
+
+static pthread_mutex_t pool_registry = PTHREAD_MUTEX_INITIALIZER;
+static pool_core *pool_shared_core; /* under pool_registry */
+
+static ledge_status pool_count(int *threads, ledge_error *error) {
+  if (*threads < 0 || *threads > POOL_THREADS_MAX)
+    return error_set(error, LEDGE_ERROR_ARGUMENT, "%d threads: give 1 to %d, or 0 for this machine's default", *threads,
+                     POOL_THREADS_MAX);
+  if (!*threads) *threads = cpu_default_threads();
+  if (*threads > POOL_THREADS_MAX) *threads = POOL_THREADS_MAX;
+  return LEDGE_OK;
+}
+
+ledge_status pool_create(int threads, pool **ret_pool, ledge_error *error) {
+  TRY(pool_count(&threads, error));
+  pool *p = mem_zalloc(sizeof *p);
+  pool_core *c = p ? pool_core_create() : NULL;
+  ledge_status status = c ? pool_grow(c, threads, error) : error_memory(error, sizeof *c, "the thread pool");
+  if (status) {
+    if (c) pool_core_destroy(c);
+    mem_free(p);
+    return status;
+  }
+  *p = (pool){.core = c, .threads = threads};
+  *ret_pool = p;
+  return LEDGE_OK;
+}
+
+void pool_destroy(pool *p) {
+  if (!p) return;
+  if (p->core->shared) {
+    pool_shared_unref(p);
+    return;
+  }
+  pool_core_destroy(p->core);
+  mem_free(p);
+}
+
+ledge_status pool_shared_ref(int threads, pool **ret_pool, ledge_error *error) {
+  TRY(pool_count(&threads, error));
+  pool *p = mem_zalloc(sizeof *p);
+  if (!p) return error_memory(error, sizeof *p, "the thread pool");
+  pthread_mutex_lock(&pool_registry);
+  pool_core *c = pool_shared_core;
+  if (!c ||
+      c->process != getpid()) { /* a core of the parent process has no workers here, and its other users keep it */
+    c = pool_core_create();
+    if (c) {
+      c->shared = true;
+      c->refs = 0;
+    }
+  }
+  ledge_status status = c ? pool_grow(c, threads, error) : error_memory(error, sizeof *c, "the thread pool");
+  if (!status) {
+    c->refs++;
+    pool_shared_core = c;
+    *p = (pool){.core = c, .threads = threads};
+    *ret_pool = p;
+  } else {
+    if (c && !c->refs) pool_core_destroy(c);
+    mem_free(p);
+  }
+  pthread_mutex_unlock(&pool_registry);
+  return status;
+}
+
+void pool_shared_unref(pool *p) {
+  if (!p) return;
+  assert(p->core->shared);
+  pthread_mutex_lock(&pool_registry);
+  pool_core *c = p->core;
+  if (--c->refs == 0) {
+    if (c == pool_shared_core) pool_shared_core = NULL;
+    pool_core_destroy(c);
+  }
+  pthread_mutex_unlock(&pool_registry);
+  mem_free(p);
+}
