@@ -107,9 +107,11 @@ VF_WORD void vi_store_8(void *p, vi v) {
   for (int i = 0; i < 4; i++) q[i] = (uint8_t)v[i];
 }
 
-VF_WORD vf vf_scale2_normal(vf x, vf n) { return x * vf_from_bits(vi_shl(vi_add(vi_round(n), vi_set1(127)), 23)); }
+/* A whole number below 2^22 as int32: it stands in the low bits of n + 1.5 * 2^23. */
+VF_WORD vi vi_from_whole(vf n) { return vi_sub((vi)(n + vf_set1(12582912.0f)), vi_set1(0x4b400000)); }
+VF_WORD vf vf_scale2_normal(vf x, vf n) { return x * vf_from_bits(vi_shl(vi_add(vi_from_whole(n), vi_set1(127)), 23)); }
 VF_WORD vf vf_scale2(vf x, vf n) { /* in two steps, so that denormal results round once */
-  vi k = vi_round(n), half = vi_sar(k, 1), rest = vi_sub(k, half);
+  vi k = vi_from_whole(n), half = vi_sar(k, 1), rest = vi_sub(k, half);
   x = x * vf_from_bits(vi_shl(vi_add(half, vi_set1(127)), 23));
   return x * vf_from_bits(vi_shl(vi_add(rest, vi_set1(127)), 23));
 }

@@ -1,0 +1,247 @@
+/* kernels/gemm: the loops around the tiles.
+ *
+ * C is cut into blocks of columns whose packed B stays in L2, and each into tiles of rows; a job is one tile of rows by
+ * one block of columns, jobs of one block are neighbours, and threads share out the jobs. Every element of C is one
+ * chain of multiply-adds over k, whoever computes it.
+ *
+ * A row of A is read in place, by broadcasts. It is copied to scratch first where A is transposed, and where its stride
+ * is a multiple of 4096 bytes: the rows of a tile would then fall into one set of an L1 of 12 ways and evict each
+ * other. */
+#include "kernels/gemm/tile.h"
+
+#include "base/mem.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum {
+  GEMM_BLOCK_BYTES = 640 << 10, /* of packed B in a block of columns: most of a core's L2, with room for A and C */
+  GEMM_JOB_MACS = 1 << 19,      /* multiply-adds that are worth a hand-over to another thread */
+  GEMM_COPY_PAD = 16,
+};
+
+#define VARIANT(variant) extern const gemm_f32_variant variant;
+#include "kernels/gemm/variants.def"
+#undef VARIANT
+
+const gemm_f32_variant *const *gemm_f32_variants(size_t *ret_count) {
+#define VARIANT(variant) &variant,
+  static const gemm_f32_variant *const rows[] = {
+#include "kernels/gemm/variants.def"
+  };
+#undef VARIANT
+  *ret_count = sizeof rows / sizeof *rows;
+  return rows;
+}
+
+const gemm_f32_variant *gemm_f32_best(uint32_t isa_mask) {
+  size_t n, i = 0;
+  const gemm_f32_variant *const *rows = gemm_f32_variants(&n);
+  while (i + 1 < n && (rows[i]->isa & ~isa_mask)) i++;
+  return rows[i];
+}
+
+static int64_t min_i64(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t ceil_div(int64_t a, int64_t b) { return a / b + (a % b != 0); }
+
+/* Tiles of equal size, or one less: an odd rest of one row would cost nearly a whole tile. */
+gemm_rows gemm_rows_split(int64_t m, int mr) {
+  int64_t n = ceil_div(m, mr);
+  if (n == 0) return (gemm_rows){0, 0, 0};
+  int64_t rows = ceil_div(m, n);
+  return (gemm_rows){.n = n, .n_big = m - n * (rows - 1), .rows = (int)rows};
+}
+
+void gemm_f32_columns(const gemm_f32_variant *v, const gemm_f32_tile *t, const kernel_epilogue *e, int64_t n0,
+                      int64_t n1) {
+  gemm_f32_tile s = *t;
+  int64_t nr = v->nr;
+  bool after = e->residual_after && t->residual;
+  bool late = e->act > KERNEL_ACT_CLAMP || after; /* what the tile itself cannot do in registers */
+  s.b_stride = nr;
+  s.accumulate = false;
+  s.lo = late ? -INFINITY : kernel_epilogue_lo(e);
+  s.hi = late ? INFINITY : kernel_epilogue_hi(e);
+  if (after) s.residual = NULL;
+  s.b += n0 / nr * t->panel_stride;
+  s.c += n0;
+  if (s.bias) s.bias += n0;
+  if (s.residual) s.residual += n0;
+  for (int64_t n = n0; n < n1; n += s.cols) {
+    int64_t panels = t->rows <= v->rows_p4 && n1 - n >= 4 * nr ? 4 : t->rows <= v->rows_p2 && n1 - n >= 2 * nr ? 2 : 1;
+    s.cols = min_i64(panels * nr, n1 - n);
+    v->tile(&s);
+    if (late) {
+      v->act(e, s.rows, s.cols, s.c, s.c_stride, after ? t->residual + n : NULL, t->residual_stride);
+    }
+    s.b += panels * t->panel_stride;
+    s.c += s.cols;
+    if (s.bias) s.bias += s.cols;
+    if (s.residual) s.residual += s.cols;
+  }
+}
+
+bool gemm_f32_plan_init(gemm_f32_plan *plan, const gemm_f32_params *params, uint32_t isa_mask) {
+  const gemm_f32_variant *v = gemm_f32_best(isa_mask);
+  int threads = params->threads > 0 ? params->threads : 1;
+  if (params->m < 0 || params->n < 0 || params->k < 0) return false;
+  if (params->m > PTRDIFF_MAX / 64 || params->n > PTRDIFF_MAX / 64 || params->k > PTRDIFF_MAX / 64) return false;
+  size_t panel, packed, row, scratch;
+  if (!mem_mul((size_t)params->k, (size_t)v->nr * sizeof(float), &panel) ||
+      !mem_mul(panel, (size_t)ceil_div(params->n, v->nr), &packed) || packed > PTRDIFF_MAX)
+    return false;
+  if (!mem_mul((size_t)params->k + GEMM_COPY_PAD, sizeof(float) * (size_t)v->mr, &row)) return false;
+  row = mem_align(row, 64);
+  if (!mem_mul(row, (size_t)threads, &scratch)) return false;
+  size_t batch_packed = params->b_is_constant ? 0 : mem_align(packed, 64);
+  if (!mem_add(scratch, batch_packed, &scratch)) return false;
+  *plan = (gemm_f32_plan){.params = *params,
+                          .variant = v,
+                          .packed_b_bytes = packed,
+                          .scratch_bytes = scratch,
+                          .thread_scratch_bytes = row,
+                          .batch_packed_bytes = batch_packed};
+  plan->params.threads = threads;
+  return true;
+}
+
+const char *gemm_f32_plan_name(const gemm_f32_plan *plan) { return plan->variant->name; }
+
+typedef struct pack_job {
+  const gemm_f32_plan *plan;
+  const float *b;
+  int64_t stride_k, stride_n;
+  float scale;
+  float *packed;
+} pack_job;
+
+static void pack_body(void *arg, int64_t begin, int64_t end, int worker) {
+  const pack_job *j = arg;
+  const gemm_f32_params *p = &j->plan->params;
+  gemm_f32_pack_panels(j->plan->variant->nr, p->n, p->k, j->b, j->stride_k, j->stride_n, j->scale, begin, end,
+                       j->packed);
+}
+
+void gemm_f32_pack_b(const gemm_f32_plan *plan, const float *b, int64_t stride_k, int64_t stride_n, float scale,
+                     float *packed, pool *p) {
+  pack_job job = {plan, b, stride_k, stride_n, scale, packed};
+  int64_t panel = plan->params.k * plan->variant->nr;
+  pool_run(p, ceil_div(plan->params.n, plan->variant->nr), 1 + (1 << 16) / (panel + 1), pack_body, &job);
+}
+
+typedef struct gemm_job {
+  const gemm_f32_plan *plan;
+  const gemm_f32_args *args;
+  gemm_rows rows;
+  int64_t block; /* columns of a job */
+  bool copy;
+  char *scratch;
+} gemm_job;
+
+/* Rows [i0, i0 + rows) of A, made contiguous. */
+static void copy_rows(const gemm_f32_plan *plan, const gemm_f32_args *args, int64_t i0, int rows, float *to,
+                      int64_t stride) {
+  int64_t k = plan->params.k;
+  if (!plan->params.a_transposed) {
+    for (int r = 0; r < rows; r++) memcpy(to + r * stride, args->a + (i0 + r) * args->a_stride, (size_t)k * sizeof *to);
+    return;
+  }
+  const float *a = args->a + i0;
+  for (int64_t l = 0; l < k; l++, a += args->a_stride) {
+    for (int r = 0; r < rows; r++) to[r * stride + l] = a[r];
+  }
+}
+
+static void gemm_body(void *arg, int64_t begin, int64_t end, int worker) {
+  const gemm_job *j = arg;
+  const gemm_f32_plan *plan = j->plan;
+  const gemm_f32_args *args = j->args;
+  const int64_t k = plan->params.k, zero = 0;
+  float *copied = (float *)(j->scratch + (size_t)worker * plan->thread_scratch_bytes);
+  gemm_f32_tile t = {.taps = &zero,
+                     .n_taps = 1,
+                     .k_tap = k,
+                     .b = args->packed_b,
+                     .panel_stride = k * plan->variant->nr,
+                     .bias = args->bias,
+                     .residual_stride = args->residual_stride,
+                     .c_stride = args->c_stride};
+  int64_t copied_row = -1;
+  for (int64_t i = begin; i < end; i++) {
+    int64_t tile = i % j->rows.n, n0 = i / j->rows.n * j->block, n1 = min_i64(n0 + j->block, plan->params.n);
+    int64_t i0 = gemm_rows_begin(&j->rows, tile);
+    t.rows = gemm_rows_size(&j->rows, tile);
+    t.a0 = args->a + i0 * args->a_stride;
+    t.a_stride = args->a_stride;
+    if (j->copy) {
+      t.a0 = copied;
+      t.a_stride = k + GEMM_COPY_PAD;
+      if (copied_row != i0) copy_rows(plan, args, i0, t.rows, copied, t.a_stride);
+      copied_row = i0;
+    }
+    t.a1 = t.a0 + (t.rows + 1) / 2 * t.a_stride;
+    t.c = args->c + i0 * args->c_stride;
+    t.residual = args->residual ? args->residual + i0 * args->residual_stride : NULL;
+    gemm_f32_columns(plan->variant, &t, &plan->params.epilogue, n0, n1);
+  }
+}
+
+/* k = 0: the sum is empty. */
+static void gemm_empty(const gemm_f32_plan *plan, const gemm_f32_args *args) {
+  const kernel_epilogue *e = &plan->params.epilogue;
+  for (int64_t i = 0; i < args->m; i++) {
+    float *c = args->c + i * args->c_stride;
+    const float *add = args->residual ? args->residual + i * args->residual_stride : NULL;
+    for (int64_t n = 0; n < plan->params.n; n++) {
+      c[n] = (args->bias ? args->bias[n] : 0) + (add && !e->residual_after ? add[n] : 0);
+      c[n] = kernel_act_ref(e, c[n]) + (add && e->residual_after ? add[n] : 0);
+    }
+  }
+}
+
+void gemm_f32_run(const gemm_f32_plan *plan, const gemm_f32_args *args, void *scratch, pool *p) {
+  const gemm_f32_variant *v = plan->variant;
+  int64_t n = plan->params.n, k = plan->params.k, threads = pool_threads(p);
+  assert(threads <= plan->params.threads);
+  if (args->m == 0 || n == 0) return;
+  if (k == 0) {
+    gemm_empty(plan, args);
+    return;
+  }
+  gemm_job job = {.plan = plan, .args = args, .rows = gemm_rows_split(args->m, v->mr), .scratch = scratch};
+  bool one_set = args->a_stride % 1024 == 0 && args->m > 4 && n > v->nr;
+  job.copy = plan->params.a_transposed || one_set;
+
+  /* Equal blocks of whole panels, small enough for L2, and enough of them for the threads. */
+  int64_t panels = ceil_div(n, v->nr), most = GEMM_BLOCK_BYTES / (int64_t)sizeof(float) / (k * v->nr);
+  int64_t blocks = ceil_div(panels, most < 1 ? 1 : most);
+  int64_t wanted = ceil_div(4 * threads, job.rows.n);
+  if (threads > 1 && blocks < wanted) blocks = min_i64(wanted, panels);
+  int64_t per_block = ceil_div(panels, blocks);
+  job.block = per_block * v->nr;
+  blocks = ceil_div(panels, per_block);
+  int64_t macs = job.rows.rows * job.block * k;
+  pool_run(p, job.rows.n * blocks, 1 + GEMM_JOB_MACS / macs, gemm_body, &job);
+}
+
+void gemm_f32_run_unpacked(const gemm_f32_plan *plan, const gemm_f32_batch_args *args, void *scratch, pool *p) {
+  float *packed = scratch;
+  char *rest = (char *)scratch + plan->batch_packed_bytes;
+  int64_t packed_offset = -1;
+  for (int64_t i = 0; i < args->n_batch; i++) {
+    int64_t a = args->a_offsets ? args->a_offsets[i] : i * args->a_batch_stride;
+    int64_t b = args->b_offsets ? args->b_offsets[i] : i * args->b_batch_stride;
+    int64_t c = args->c_offsets ? args->c_offsets[i] : i * args->c_batch_stride;
+    if (b != packed_offset)
+      gemm_f32_pack_b(plan, args->b + b, args->b_stride_k, args->b_stride_n, args->scale, packed, p);
+    packed_offset = b;
+    gemm_f32_args one = {.m = args->m,
+                         .a = args->a + a,
+                         .a_stride = args->a_stride,
+                         .packed_b = packed,
+                         .bias = args->bias,
+                         .c = args->c + c,
+                         .c_stride = args->c_stride};
+    gemm_f32_run(plan, &one, rest, p);
+  }
+}

@@ -1,0 +1,75 @@
+/* kernels/gemm/tile: what every gemm kernel does, and the table of them. Convolutions are made of the same tiles.
+ *
+ * A tile is a few rows of C by the columns of one or more panels of packed B. Its rows of A stand in two runs of equal
+ * stride, so that a tile can be two short rows of an image; and its k runs over taps, pieces of k_tap consecutive
+ * floats at the offsets taps[i] from the row's start, so that a convolution reads its input in place:
+ *
+ *   row r of A starts at   r < h ? a0 + r * a_stride : a1 + (r - h) * a_stride,   h = (rows + 1) / 2
+ *   C[r][n] = clamp(sum over i < n_taps, k < k_tap of row_r[taps[i] + k] * b[i * k_tap + k][n] + bias[n] +
+ * residual[r][n])
+ *
+ * With `accumulate`, C's own value stands for the bias. A context struct rather than plain arguments: there are twenty.
+ * Aliasing: c may be the residual. Reads: exactly the floats named; b alone is read in whole vectors, up to the end of
+ * its panel. */
+#ifndef KERNELS_GEMM_TILE_H
+#define KERNELS_GEMM_TILE_H
+
+#include "kernels/gemm/gemm.h"
+
+#include "base/cpu.h"
+
+typedef struct gemm_f32_tile {
+  int rows;     /* 1 to variant->mr */
+  int64_t cols; /* 1 to nr; or exactly 2 * nr or 4 * nr where the variant allows it for these rows */
+  const float *a0, *a1;
+  int64_t a_stride;
+  const int64_t *taps;
+  int64_t n_taps, k_tap; /* k_tap > 0 */
+  const float *b;        /* the first panel, rows of k b_stride floats apart; the next stands panel_stride floats on */
+  int64_t b_stride, panel_stride;
+  const float *bias; /* cols floats, or NULL */
+  bool accumulate;
+  const float *residual; /* or NULL */
+  int64_t residual_stride;
+  float *c;
+  int64_t c_stride;
+  float lo, hi;
+} gemm_f32_tile;
+
+typedef struct gemm_f32_variant {
+  const char *name;
+  uint32_t isa;
+  int mr, nr;
+  int rows_p2, rows_p4; /* tiles of up to so many rows may cover 2, 4 panels: few rows need more sums in flight */
+  void (*tile)(const gemm_f32_tile *t);
+  /* c[r][i] = act(c[r][i]) + residual[r][i], over a tile or more; residual may be NULL. */
+  void (*act)(const kernel_epilogue *e, int rows, int64_t cols, float *c, int64_t c_stride, const float *residual,
+              int64_t residual_stride);
+} gemm_f32_variant;
+
+/* All rows that were built, best first; the last needs no ISA. */
+const gemm_f32_variant *const *gemm_f32_variants(size_t *ret_count);
+const gemm_f32_variant *gemm_f32_best(uint32_t isa_mask);
+
+/* Columns [n0, n1) of the product, n0 a multiple of nr: all panels of B for the rows of one tile, and the epilogue.
+ * t: rows, a0, a1, a_stride, taps, n_taps, k_tap, panel_stride; b (packed), bias, residual, c as for column 0; the rest
+ * is filled in here. */
+void gemm_f32_columns(const gemm_f32_variant *v, const gemm_f32_tile *t, const kernel_epilogue *e, int64_t n0,
+                      int64_t n1);
+
+/* How to cut m rows into tiles: n tiles, the first `n_big` of `rows` rows and the others of one less. */
+typedef struct gemm_rows {
+  int64_t n, n_big;
+  int rows;
+} gemm_rows;
+gemm_rows gemm_rows_split(int64_t m, int mr);
+static inline int64_t gemm_rows_begin(const gemm_rows *g, int64_t i) {
+  return i * g->rows - (i > g->n_big ? i - g->n_big : 0);
+}
+static inline int gemm_rows_size(const gemm_rows *g, int64_t i) { return g->rows - (i >= g->n_big); }
+
+/* packed[panel][k][nr] of columns [n0, n1) of b, zeros beyond n. */
+void gemm_f32_pack_panels(int nr, int64_t n, int64_t k, const float *b, int64_t stride_k, int64_t stride_n, float scale,
+                          int64_t panel0, int64_t panel1, float *packed);
+
+#endif

@@ -1,0 +1,158 @@
+/* kernels/gemm/tile_body: the tile of tile.h on the vector words. The including file has chosen the words, and defines
+ *
+ *   GEMM_MR          rows of a full tile, at most 16, and even
+ *   GEMM_V           vectors of a panel, 1 or 2: nr = GEMM_V * VF_LANES
+ *   GEMM_ROWS_ALL(X) X(1) to X(GEMM_MR)
+ *   GEMM_ROWS_P2(X)  the counts of rows for which a call may cover two panels, from X(1) on; GEMM_ROWS_P4(X): four
+ *   GEMM_OWN_SUM     if it brings a gemm_tile_sum of its own
+ *
+ * The body is inlined once for each count of rows, panels and vectors, so that all sums live in registers: the loop
+ * over k loads a vector row of the panels and multiplies it by one broadcast element of each row of A.  */
+#ifndef KERNELS_GEMM_TILE_BODY_H
+#define KERNELS_GEMM_TILE_BODY_H
+
+#include "kernels/gemm/tile.h"
+#include "kernels/simd/act_body.h"
+
+#define GEMM_INLINE static inline __attribute__((always_inline))
+#define GEMM_UNROLL _Pragma("GCC unroll 16")
+#define GEMM_NR (GEMM_V * VF_LANES)
+#define GEMM_ACC 8 /* the most vectors a row */
+
+/* Keeps the compiler from turning the few shared pointers into one counter a row, which would not fit in registers. */
+#define GEMM_HIDE(p) __asm__("" : "+r"(p))
+
+#ifdef GEMM_OWN_SUM
+GEMM_INLINE void gemm_tile_sum(const gemm_f32_tile *t, vf acc[GEMM_MR][GEMM_ACC], const int R, const int P,
+                               const int V);
+#else
+/* acc[r][p * V + v] += sums over all taps. Row r of a half is base + {0, s, 2s, s3, 4s, s5, 2 s3, s7}. */
+GEMM_INLINE const float *gemm_row(const float *base, int r, int64_t s, int64_t s3, int64_t s5, int64_t s7) {
+  switch (r) {
+    case 0: return base;
+    case 1: return base + s;
+    case 2: return base + 2 * s;
+    case 3: return base + s3;
+    case 4: return base + 4 * s;
+    case 5: return base + s5;
+    case 6: return base + 2 * s3;
+    default: return base + s7;
+  }
+}
+
+GEMM_INLINE void gemm_tile_sum(const gemm_f32_tile *t, vf acc[GEMM_MR][GEMM_ACC], const int R, const int P,
+                               const int V) {
+  const int h = (R + 1) / 2;
+  const float *b = t->b;
+  int64_t s = t->a_stride, s3 = 3 * s, s5 = 5 * s, s7 = 7 * s, panel_stride = t->panel_stride, b_stride = t->b_stride;
+  for (int64_t i = 0; i < t->n_taps; i++) {
+    const float *q0 = t->a0 + t->taps[i], *q1 = t->a1 + t->taps[i];
+    int64_t k = t->k_tap;
+    do {
+      vf bv[GEMM_ACC];
+      GEMM_UNROLL for (int p = 0; p < P; p++) {
+        GEMM_UNROLL for (int v = 0; v < V; v++) bv[p * V + v] = vf_load(b + p * panel_stride + v * VF_LANES);
+      }
+      GEMM_UNROLL for (int r = 0; r < R; r++) {
+        vf a = vf_set1(*(r < h ? gemm_row(q0, r, s, s3, s5, s7) : gemm_row(q1, r - h, s, s3, s5, s7)));
+        GEMM_UNROLL for (int v = 0; v < P * V; v++) acc[r][v] = vf_fma(a, bv[v], acc[r][v]);
+      }
+      q0++, q1++, b += b_stride;
+      GEMM_HIDE(q0);
+      GEMM_HIDE(q1);
+    } while (--k);
+  }
+}
+#endif
+
+#define GEMM_EACH GEMM_UNROLL for (int r = 0; r < R; r++) GEMM_UNROLL for (int v = 0; v < n_v; v++)
+#define GEMM_LOAD(p) (v + 1 == n_v && !full ? vf_loadn((p) + v * VF_LANES, last) : vf_load((p) + v * VF_LANES))
+
+/* The epilogue in registers. `last`: columns in the last vector, where not full. */
+GEMM_INLINE void gemm_tile_finish(const gemm_f32_tile *t, vf acc[GEMM_MR][GEMM_ACC], const int R, const int n_v,
+                                  const bool full, int64_t last) {
+  if (t->residual) {
+    GEMM_EACH acc[r][v] = vf_add(acc[r][v], GEMM_LOAD(t->residual + r * t->residual_stride));
+  }
+  vf lo = vf_set1(t->lo), hi = vf_set1(t->hi);
+  float *c = t->c;
+  GEMM_UNROLL for (int r = 0; r < R; r++) {
+    GEMM_UNROLL for (int v = 0; v < n_v; v++) {
+      vf y = vf_min(hi, vf_max(lo, acc[r][v]));
+      if (v + 1 == n_v && !full)
+        vf_storen(c + v * VF_LANES, y, last);
+      else
+        vf_store(c + v * VF_LANES, y);
+    }
+    c += t->c_stride;
+  }
+}
+
+GEMM_INLINE void gemm_tile_inline(const gemm_f32_tile *t, const int R, const int P, const int V) {
+  const int n_v = P * V;
+  int64_t last = t->cols - (int64_t)(n_v - 1) * VF_LANES;
+  bool full = last == VF_LANES;
+  vf acc[GEMM_MR][GEMM_ACC];
+  if (t->accumulate) {
+    GEMM_EACH acc[r][v] = GEMM_LOAD(t->c + r * t->c_stride);
+  } else if (t->bias) {
+    GEMM_EACH acc[r][v] = GEMM_LOAD(t->bias);
+  } else {
+    GEMM_EACH acc[r][v] = vf_zero();
+  }
+  gemm_tile_sum(t, acc, R, P, V);
+  if (full)
+    gemm_tile_finish(t, acc, R, n_v, true, last);
+  else
+    gemm_tile_finish(t, acc, R, n_v, false, last);
+}
+
+#define GEMM_ROWS_4(X) X(1) X(2) X(3) X(4)
+#define GEMM_ROWS_6(X) GEMM_ROWS_4(X) X(5) X(6)
+#define GEMM_ROWS_8(X) GEMM_ROWS_6(X) X(7) X(8)
+#define GEMM_ROWS_14(X) GEMM_ROWS_8(X) X(9) X(10) X(11) X(12) X(13) X(14)
+
+#define GEMM_DEFINE_1(R) \
+  static void gemm_tile_1_##R(const gemm_f32_tile *t) { gemm_tile_inline(t, R, 1, GEMM_V); }
+#define GEMM_DEFINE_HALF(R) \
+  static void gemm_tile_half_##R(const gemm_f32_tile *t) { gemm_tile_inline(t, R, 1, 1); }
+#define GEMM_DEFINE_2(R) \
+  static void gemm_tile_2_##R(const gemm_f32_tile *t) { gemm_tile_inline(t, R, 2, GEMM_V); }
+#define GEMM_DEFINE_4(R) \
+  static void gemm_tile_4_##R(const gemm_f32_tile *t) { gemm_tile_inline(t, R, 4, GEMM_V); }
+GEMM_ROWS_ALL(GEMM_DEFINE_1)
+GEMM_ROWS_ALL(GEMM_DEFINE_HALF)
+GEMM_ROWS_P2(GEMM_DEFINE_2)
+GEMM_ROWS_P4(GEMM_DEFINE_4)
+
+typedef void (*gemm_tile_fn)(const gemm_f32_tile *t);
+#define GEMM_NAME_1(R) gemm_tile_1_##R,
+#define GEMM_NAME_HALF(R) gemm_tile_half_##R,
+#define GEMM_NAME_2(R) gemm_tile_2_##R,
+#define GEMM_NAME_4(R) gemm_tile_4_##R,
+
+static void gemm_tile(const gemm_f32_tile *t) {
+  static const gemm_tile_fn one[] = {GEMM_ROWS_ALL(GEMM_NAME_1)}, half[] = {GEMM_ROWS_ALL(GEMM_NAME_HALF)};
+  static const gemm_tile_fn two[] = {GEMM_ROWS_P2(GEMM_NAME_2)}, four[] = {GEMM_ROWS_P4(GEMM_NAME_4)};
+  if (t->cols <= VF_LANES)
+    half[t->rows - 1](t);
+  else if (t->cols <= GEMM_NR)
+    one[t->rows - 1](t);
+  else if (t->cols <= 2 * GEMM_NR)
+    two[t->rows - 1](t);
+  else
+    four[t->rows - 1](t);
+}
+
+static void gemm_act_tile(const kernel_epilogue *e, int rows, int64_t cols, float *c, int64_t c_stride,
+                          const float *residual, int64_t residual_stride) {
+  act_tile_body(e, rows, cols, c, c_stride, residual, residual_stride);
+}
+
+#define GEMM_COUNT(R) +1
+#define GEMM_VARIANT(variant, isa_bits)                                                                  \
+  const gemm_f32_variant variant = {                                                                     \
+      #variant,  isa_bits,     GEMM_MR, GEMM_NR, 0 GEMM_ROWS_P2(GEMM_COUNT), 0 GEMM_ROWS_P4(GEMM_COUNT), \
+      gemm_tile, gemm_act_tile}
+
+#endif
