@@ -48,6 +48,6 @@ extern const attention_kernels attention__ref;
 size_t attention_f32_scratch(const attention_shape *s, int threads);
 /* y has the strides of y_view, whose data it replaces: [batch, q_heads, q_len, v_dim]. */
 void attention_f32(const attention_shape *s, attention_view q, attention_view k, attention_view v, float *y,
-                   int64_t y_batch, int64_t y_head, int64_t y_row, void *scratch, pool *pool);
+                   int64_t y_batch, int64_t y_head, int64_t y_row, void *scratch, pool *p);
 
 #endif

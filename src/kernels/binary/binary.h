@@ -47,13 +47,13 @@ typedef struct binary_kernels {
 KERNEL_VARIANTS_DECLARE(binary);
 extern const binary_kernels binary__ref;
 
-/* y[i, j] = op(a[i, j], b[i, j]) over rows x cols; pool may be NULL. */
+/* y[i, j] = op(a[i, j], b[i, j]) over rows x cols; p may be NULL. */
 void binary_f32_2d(const binary_op *op, int64_t rows, int64_t cols, binary_operand a, binary_operand b, float *y,
-                   int64_t y_row, pool *pool);
+                   int64_t y_row, pool *p);
 /* y[i] = op(a[i], b[i]), n elements. */
-void binary_f32(const binary_op *op, const float *a, const float *b, float *y, int64_t n, pool *pool);
+void binary_f32(const binary_op *op, const float *a, const float *b, float *y, int64_t n, pool *p);
 /* y, contiguous of shape dims[rank], from operands of any strides (in elements; 0 where broadcast). rank <= 16. */
 void binary_f32_broadcast(const binary_op *op, int rank, const int64_t *dims, const float *a, const int64_t *a_strides,
-                          const float *b, const int64_t *b_strides, float *y, pool *pool);
+                          const float *b, const int64_t *b_strides, float *y, pool *p);
 
 #endif

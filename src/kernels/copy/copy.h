@@ -21,19 +21,19 @@ extern const copy_kernels copy__ref;
 
 /* One matrix; element_bytes is 1, 2, 4, 8 or 16. */
 void copy_transpose_2d(size_t element_bytes, int64_t rows, int64_t cols, const void *src, int64_t src_row, void *dst,
-                       int64_t dst_row, pool *pool);
+                       int64_t dst_row, pool *p);
 /* dst[sum i_k dst_strides[k]] = src[sum i_k src_strides[k]] over dims[rank]; strides in elements, of any sign; a source
  * stride of 0 repeats. rank <= 16. */
 void copy_strided(size_t element_bytes, int rank, const int64_t *dims, const void *src, const int64_t *src_strides,
-                  void *dst, const int64_t *dst_strides, pool *pool);
+                  void *dst, const int64_t *dst_strides, pool *p);
 /* Contiguous src of shape dims[rank] to contiguous dst of shape dims[perm[0]], dims[perm[1]], ... */
 void copy_permute(size_t element_bytes, int rank, const int64_t *dims, const int *perm, const void *src, void *dst,
-                  pool *pool);
+                  pool *p);
 /* [n, c, hw] <-> [n, hw, c] of 4-byte elements. */
-void copy_nchw_to_nhwc_f32(int64_t n, int64_t c, int64_t hw, const float *src, float *dst, pool *pool);
-void copy_nhwc_to_nchw_f32(int64_t n, int64_t c, int64_t hw, const float *src, float *dst, pool *pool);
+void copy_nchw_to_nhwc_f32(int64_t n, int64_t c, int64_t hw, const float *src, float *dst, pool *p);
+void copy_nhwc_to_nchw_f32(int64_t n, int64_t c, int64_t hw, const float *src, float *dst, pool *p);
 /* Every element of a strided block becomes *value. */
 void copy_fill_strided(size_t element_bytes, int rank, const int64_t *dims, const void *value, void *dst,
-                       const int64_t *dst_strides, pool *pool);
+                       const int64_t *dst_strides, pool *p);
 
 #endif

@@ -10,6 +10,6 @@ int64_t gather_check(const void *indices, bool wide, int64_t n, int64_t limit);
 /* dst[o, i, :] = src[o, indices[i], :] where src is [outer, limit, row_bytes] and dst [outer, n, row_bytes]; a negative
  * index counts from the end. The indices must have passed gather_check. No overlap. */
 void gather_rows(const void *src, int64_t outer, int64_t limit, size_t row_bytes, const void *indices, bool wide,
-                 int64_t n, void *dst, pool *pool);
+                 int64_t n, void *dst, pool *p);
 
 #endif

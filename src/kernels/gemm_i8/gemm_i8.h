@@ -35,6 +35,6 @@ void gemm_i8_pack(int64_t k, int64_t n, const void *b, int64_t b_k, int64_t b_j,
                   int64_t n_zero, void *packed);
 /* a is [m, k] with rows a_row apart, c [m, n] with rows c_row apart. */
 void gemm_i8(int64_t m, const void *a, int64_t a_row, bool a_signed, int32_t a_zero, const gemm_i8_b *b, int32_t *c,
-             int64_t c_row, pool *pool);
+             int64_t c_row, pool *p);
 
 #endif

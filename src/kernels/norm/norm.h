@@ -41,24 +41,24 @@ KERNEL_VARIANTS_DECLARE(norm);
 extern const norm_kernels norm__ref;
 
 /* Layer norm or RMS norm of contiguous rows of n elements. options->epsilon is inside the square root. */
-void norm_rows_f32(const norm_row_options *options, const float *x, float *y, int64_t rows, int64_t n, pool *pool);
+void norm_rows_f32(const norm_row_options *options, const float *x, float *y, int64_t rows, int64_t n, pool *p);
 /* Batch norm applied: y = x * scale[c] + shift[c] over [outer, channels, inner]: inner = H*W for NCHW, 1 for NHWC. The
  * result is clamped to [lo, hi]: give -INFINITY and INFINITY for none. */
 void norm_channel_affine_f32(const float *x, float *y, int64_t outer, int64_t channels, int64_t inner,
-                             const float *scale, const float *shift, float lo, float hi, pool *pool);
+                             const float *scale, const float *shift, float lo, float hi, pool *p);
 /* Group norm of [batch, channels, inner] (instance norm: groups = channels); scale and bias [channels] or NULL. groups
  * divides channels. In the NHWC form x is [batch, inner, channels]; scratch holds norm_group_nhwc_scratch() bytes,
  * 16-byte aligned. */
 void norm_group_f32(const float *x, float *y, int64_t batch, int64_t channels, int64_t inner, int64_t groups,
-                    const float *scale, const float *bias, float epsilon, pool *pool);
+                    const float *scale, const float *bias, float epsilon, pool *p);
 size_t norm_group_nhwc_scratch(int64_t batch, int64_t channels);
 void norm_group_nhwc_f32(const float *x, float *y, int64_t batch, int64_t inner, int64_t channels, int64_t groups,
-                         const float *scale, const float *bias, float epsilon, void *scratch, pool *pool);
+                         const float *scale, const float *bias, float epsilon, void *scratch, pool *p);
 /* y = x / ||x||_p over the middle axis of [outer, n, inner], p = 1 or 2; a norm of 0 gives 0. */
-void norm_lp_f32(const float *x, float *y, int64_t outer, int64_t n, int64_t inner, int p, pool *pool);
+void norm_lp_f32(const float *x, float *y, int64_t outer, int64_t n, int64_t inner, int p, pool *p);
 /* Local response normalisation across channels of [batch, channels, inner]:
  * y = x / (bias + alpha / size * sum over the window of x^2)^beta. y must not be x. */
 void norm_lrn_f32(const float *x, float *y, int64_t batch, int64_t channels, int64_t inner, int64_t size, float alpha,
-                  float beta, float bias, pool *pool);
+                  float beta, float bias, pool *p);
 
 #endif

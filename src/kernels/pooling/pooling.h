@@ -31,9 +31,9 @@ typedef struct pooling_kernels {
 KERNEL_VARIANTS_DECLARE(pooling);
 extern const pooling_kernels pooling__ref;
 
-void pooling_max_nhwc_f32(const pooling_shape *s, const float *x, float *y, pool *pool);
-void pooling_max_nchw_f32(const pooling_shape *s, const float *x, float *y, pool *pool);
-void pooling_average_nhwc_f32(const pooling_shape *s, const float *x, float *y, pool *pool);
-void pooling_average_nchw_f32(const pooling_shape *s, const float *x, float *y, pool *pool);
+void pooling_max_nhwc_f32(const pooling_shape *s, const float *x, float *y, pool *p);
+void pooling_max_nchw_f32(const pooling_shape *s, const float *x, float *y, pool *p);
+void pooling_average_nhwc_f32(const pooling_shape *s, const float *x, float *y, pool *p);
+void pooling_average_nchw_f32(const pooling_shape *s, const float *x, float *y, pool *p);
 
 #endif

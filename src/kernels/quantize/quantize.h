@@ -30,14 +30,14 @@ KERNEL_VARIANTS_DECLARE(quantize);
 extern const quantize_kernels quantize__ref;
 
 void quantize_f32(const float *x, void *y, int64_t outer, int64_t channels, int64_t inner, const float *scale,
-                  const void *zero_point, bool is_signed, pool *pool);
+                  const void *zero_point, bool is_signed, pool *p);
 void quantize_dequantize_f32(const void *x, float *y, int64_t outer, int64_t channels, int64_t inner,
-                             const float *scale, const void *zero_point, bool is_signed, pool *pool);
+                             const float *scale, const void *zero_point, bool is_signed, pool *p);
 /* int32 sums to 8 bits: y[i, j] = saturate(round((acc[i, j] + bias[j]) * multiplier[j]) + zero_point) over rows x c;
  * bias may be NULL; the product is one float32 rounding of the exact int32 sum converted to float32. */
 void quantize_requantize(const int32_t *acc, int64_t acc_row, void *y, int64_t y_row, int64_t rows, int64_t c,
-                         const int32_t *bias, const float *multiplier, int32_t zero_point, bool is_signed, pool *pool);
+                         const int32_t *bias, const float *multiplier, int32_t zero_point, bool is_signed, pool *p);
 /* ONNX's DynamicQuantizeLinear to u8. */
-void quantize_dynamic_u8(const float *x, uint8_t *y, int64_t n, float *ret_scale, uint8_t *ret_zero_point, pool *pool);
+void quantize_dynamic_u8(const float *x, uint8_t *y, int64_t n, float *ret_scale, uint8_t *ret_zero_point, pool *p);
 
 #endif

@@ -37,13 +37,13 @@ typedef struct reduce_kernels {
 KERNEL_VARIANTS_DECLARE(reduce);
 extern const reduce_kernels reduce__ref;
 
-void reduce_f32(reduce_kind kind, const float *x, float *y, int64_t outer, int64_t n, int64_t inner, pool *pool);
+void reduce_f32(reduce_kind kind, const float *x, float *y, int64_t outer, int64_t n, int64_t inner, pool *p);
 /* The mean over H*W: x [batch, channels, hw] or [batch, hw, channels] to y [batch, channels]. */
-void reduce_global_average_nchw_f32(const float *x, float *y, int64_t batch, int64_t channels, int64_t hw, pool *pool);
-void reduce_global_average_nhwc_f32(const float *x, float *y, int64_t batch, int64_t hw, int64_t channels, pool *pool);
+void reduce_global_average_nchw_f32(const float *x, float *y, int64_t batch, int64_t channels, int64_t hw, pool *p);
+void reduce_global_average_nhwc_f32(const float *x, float *y, int64_t batch, int64_t hw, int64_t channels, pool *p);
 /* The index of the largest (or, with min, smallest) element; of equals the first, or with last the last. The first NaN
  * wins over all, as in numpy. n > 0. */
 void reduce_arg_f32(bool min, bool last, const float *x, int64_t *y, int64_t outer, int64_t n, int64_t inner,
-                    pool *pool);
+                    pool *p);
 
 #endif

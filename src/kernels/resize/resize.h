@@ -32,9 +32,9 @@ extern const resize_kernels resize__ref;
 
 /* y[o, i, j, :] = x[o, rows[i], cols[j], :], elements of element_bytes (1, 2, 4 or 8). */
 void resize_nearest(size_t element_bytes, const resize_shape *s, const int32_t *rows, const int32_t *cols,
-                    const void *x, void *y, pool *pool);
+                    const void *x, void *y, pool *p);
 /* Bilinear. */
 void resize_linear_f32(const resize_shape *s, const resize_taps *rows, const resize_taps *cols, const float *x,
-                       float *y, pool *pool);
+                       float *y, pool *p);
 
 #endif

@@ -30,8 +30,8 @@ extern const softmax_kernels softmax__ref;
 
 /* Over the last axis: rows of n contiguous elements, row r at x + r * x_row and y + r * y_row. options may be NULL. */
 void softmax_f32(const softmax_options *options, const float *x, int64_t x_row, float *y, int64_t y_row, int64_t rows,
-                 int64_t n, pool *pool);
+                 int64_t n, pool *p);
 /* Over the middle axis of a contiguous [outer, n, inner]. */
-void softmax_f32_inner(bool log, const float *x, float *y, int64_t outer, int64_t n, int64_t inner, pool *pool);
+void softmax_f32_inner(bool log, const float *x, float *y, int64_t outer, int64_t n, int64_t inner, pool *p);
 
 #endif

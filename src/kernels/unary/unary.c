@@ -31,7 +31,7 @@ static bool is_cheap(unary_kind kind) {
   return kind < UNARY_EXP || kind >= UNARY_RELU || kind == UNARY_HARD_SWISH || kind == UNARY_HARD_SIGMOID;
 }
 
-void unary_f32(const unary_op *op, const float *x, float *y, int64_t n, pool *pool) {
+void unary_f32(const unary_op *op, const float *x, float *y, int64_t n, pool *p) {
   job j = {op, unary_best()->f32, x, y};
-  if (n > 0) pool_run(pool, n, is_cheap(op->kind) ? GRAIN_CHEAP : GRAIN_DEAR, work, &j);
+  if (n > 0) pool_run(p, n, is_cheap(op->kind) ? GRAIN_CHEAP : GRAIN_DEAR, work, &j);
 }

@@ -1,9 +1,9 @@
 /* kernels/unary: elementwise functions of one float32 array, y[i] = f(x[i]).
  *
- * Accuracy: transcendental functions are within 2 units in the last place of the true value over the normal range
- * (gelu, mish and silu: within 4, or 1e-7 of the value's own scale near their zeros), and right for zero, infinity, NaN
- * and huge arguments (sin and cos fall back to libm beyond 2^13). NaN passes through every function. ref.c is the
- * oracle, in double.
+ * Accuracy: transcendental functions are within 2 units in the last place over the normal range (silu, selu and mish
+ * 4; gelu 8 for x > -2, its lower tail 1e-12 or 1000 units), and right for zero, infinity, NaN and huge arguments (sin
+ * and cos fall back to libm beyond 2^13). Sigmoid and what is made of it flush results below the least normal number to
+ * 0. NaN passes through every function. ref.c is the oracle, in double.
  * Aliasing: y may be x exactly; any other overlap is not allowed. No alignment is needed, n may be 0. */
 #ifndef KERNELS_UNARY_H
 #define KERNELS_UNARY_H
@@ -61,7 +61,7 @@ typedef struct unary_kernels {
 KERNEL_VARIANTS_DECLARE(unary);
 extern const unary_kernels unary__ref;
 
-/* Runs the best variant over n elements; pool may be NULL. The same bits at any number of threads. */
-void unary_f32(const unary_op *op, const float *x, float *y, int64_t n, pool *pool);
+/* Runs the best variant over n elements; p may be NULL. The same bits at any number of threads. */
+void unary_f32(const unary_op *op, const float *x, float *y, int64_t n, pool *p);
 
 #endif
