@@ -1,8 +1,34 @@
-/* backend/cpu: maps operators to kernel variants. Each file of this folder holds rows for the operators of one kind; a row
- * looks at dtypes, shapes and constants and prepares a kernel or declines. */
-#include "backend/backend.h"
+/* backend/cpu: asks the rows of this folder for a kernel; see rows.h. */
+#include "backend/cpu/rows.h"
+
+#include "base/error.h"
+
+#define KIND(kind) extern const cpu_row cpu_rows_##kind[];
+#include "backend/cpu/rows.def"
+#undef KIND
+
+static const cpu_row *const cpu_kinds[] = {
+#define KIND(kind) cpu_rows_##kind,
+#include "backend/cpu/rows.def"
+#undef KIND
+    NULL};
+
+void *cpu_state(const kernel_request *r, size_t bytes, ledge_error *error) {
+  void *state = arena_alloc(r->arena, bytes);
+  if (!state) error_memory(error, bytes, "a kernel's state");
+  return state;
+}
 
 ledge_status backend_cpu_prepare(const kernel_request *r, kernel *ret, ledge_error *error) {
+  const node *n = r->ctx->node;
   *ret = (kernel){0};
+  for (int k = 0; cpu_kinds[k]; k++) {
+    for (const cpu_row *row = cpu_kinds[k]; row->op; row++) {
+      if (strcmp(row->op, n->op) || strcmp(row->domain, n->domain)) continue;
+      TRY(row->prepare(r, ret, error));
+      if (ret->run) return LEDGE_OK;
+      *ret = (kernel){0};
+    }
+  }
   return LEDGE_OK;
 }

@@ -1,0 +1,104 @@
+/* backend/cpu/conv: convolutions, channels last, with constant weights: packed once a model. */
+#include "backend/cpu/rows.h"
+#include "base/error.h"
+#include "ops/fused.h"
+
+typedef struct conv_state {
+  conv_f32_plan plan;
+  const void *packed;
+} conv_state;
+
+typedef struct conv_pack_args {
+  const conv_f32_plan *plan;
+  const float *weights, *bias;
+} conv_pack_args;
+
+static void conv_pack(const void *arg, void *dst) {
+  const conv_pack_args *a = arg;
+  conv_f32_pack(a->plan, a->weights, a->bias, dst, NULL);
+}
+
+static ledge_status conv_run(op_ctx *c) {
+  const conv_state *s = c->kernel;
+  conv_f32_run(&s->plan, op_in(c, 0)->data, s->packed, op_out(c, 0)->data, cpu_f32(op_in(c, 3)), c->scratch, c->pool);
+  return LEDGE_OK;
+}
+
+static double conv_multiply_adds(const conv_f32_params *p) {
+  double n = (double)p->batch * (double)p->channels_out * (double)(p->channels_in / p->groups);
+  for (int i = 0; i < p->rank; i++) n *= (double)p->out[i] * (double)p->kernel[i];
+  return n;
+}
+
+static ledge_status conv_prepare(const kernel_request *r, kernel *ret, ledge_error *error) {
+  op_ctx *c = r->ctx;
+  if (!cpu_constant(r, 1) || (op_has(c, 2) && !cpu_constant(r, 2))) return LEDGE_OK;
+  if (tensor_elements(op_in(c, 0)) == 0 || tensor_elements(op_out(c, 0)) == 0) return LEDGE_OK;
+  conv_state *s = cpu_state(r, sizeof *s, error);
+  if (!s) return LEDGE_ERROR_MEMORY;
+  const tensor *w = op_in(c, 1), *b = op_in(c, 2);
+  conv_f32_params p;
+  TRY(fused_conv_params(c, op_in(c, 0), w, true, &p));
+  TRY(fused_epilogue(c, &p.epilogue));
+  p.threads = r->threads;
+  if (!conv_f32_plan_init(&s->plan, &p, r->isa)) return LEDGE_OK;
+  /* The packing depends on the algorithm, the tile and the sizes, not on the image's. */
+  const int64_t key[] = {(int64_t)(uintptr_t)(b ? b->data : NULL), s->plan.params.algo, (int64_t)(uintptr_t)s->plan.gemm,
+                         p.channels_in, p.channels_out, p.groups, s->plan.layout[0], s->plan.layout[1], s->plan.layout[2],
+                         s->plan.layout[3]};
+  const conv_pack_args args = {&s->plan, w->data, cpu_f32(b)};
+  TRY(weight_store_get(r->weights, w->data, "conv_f32", key, (int)(sizeof key / sizeof *key), s->plan.packed_bytes, conv_pack,
+                       &args, &s->packed, error));
+  *ret = (kernel){conv_run, s, s->plan.scratch_bytes, conv_algo_name(s->plan.params.algo), conv_multiply_adds(&p)};
+  return LEDGE_OK;
+}
+
+typedef struct convtranspose_state {
+  convtranspose_f32_plan plan;
+  const void *packed;
+} convtranspose_state;
+
+typedef struct convtranspose_pack_args {
+  const convtranspose_f32_plan *plan;
+  const float *weights, *bias;
+} convtranspose_pack_args;
+
+static void convtranspose_pack(const void *arg, void *dst) {
+  const convtranspose_pack_args *a = arg;
+  convtranspose_f32_pack(a->plan, a->weights, a->bias, dst, NULL);
+}
+
+static ledge_status convtranspose_run(op_ctx *c) {
+  const convtranspose_state *s = c->kernel;
+  convtranspose_f32_run(&s->plan, op_in(c, 0)->data, s->packed, op_out(c, 0)->data, c->scratch, c->pool);
+  return LEDGE_OK;
+}
+
+static ledge_status convtranspose_prepare(const kernel_request *r, kernel *ret, ledge_error *error) {
+  op_ctx *c = r->ctx;
+  if (!cpu_constant(r, 1) || (op_has(c, 2) && !cpu_constant(r, 2))) return LEDGE_OK;
+  if (tensor_elements(op_in(c, 0)) == 0 || tensor_elements(op_out(c, 0)) == 0) return LEDGE_OK;
+  convtranspose_state *s = cpu_state(r, sizeof *s, error);
+  if (!s) return LEDGE_ERROR_MEMORY;
+  const tensor *w = op_in(c, 1), *b = op_in(c, 2);
+  convtranspose_f32_params p;
+  TRY(fused_convtranspose_params(c, op_in(c, 0), w, true, &p));
+  TRY(fused_epilogue(c, &p.epilogue));
+  p.threads = r->threads;
+  if (!convtranspose_f32_plan_init(&s->plan, &p, r->isa)) return LEDGE_OK;
+  int64_t key[12] = {(int64_t)(uintptr_t)(b ? b->data : NULL), (int64_t)(uintptr_t)s->plan.gemm, p.groups};
+  for (int i = 0; i < p.rank; i++) key[3 + i] = p.stride[i], key[6 + i] = p.dilation[i], key[9 + i] = p.pad_begin[i];
+  const convtranspose_pack_args args = {&s->plan, w->data, cpu_f32(b)};
+  TRY(weight_store_get(r->weights, w->data, "convtranspose_f32", key, 12, s->plan.packed_bytes, convtranspose_pack, &args,
+                       &s->packed, error));
+  double n = (double)p.batch * (double)p.channels_in * (double)(p.channels_out / p.groups);
+  for (int i = 0; i < p.rank; i++) n *= (double)p.in[i] * (double)p.kernel[i];
+  *ret = (kernel){convtranspose_run, s, s->plan.scratch_bytes, "convtranspose", n};
+  return LEDGE_OK;
+}
+
+const cpu_row cpu_rows_conv[] = {
+    {"ledge", "Conv", conv_prepare},
+    {"ledge", "ConvTranspose", convtranspose_prepare},
+    {0},
+};
