@@ -1,0 +1,44 @@
+/* copy for AVX2: 8 x 8 of 4 bytes and 4 x 4 of 8; for bytes and pairs of them SSE2's tiles are as good. */
+#include "kernels/copy/copy.h"
+#include "kernels/copy/tile_sse2.h"
+
+#include <immintrin.h>
+
+COPY_INLINE void tile_4_8x8(const copy_u32 *src, int64_t src_row, copy_u32 *dst, int64_t dst_row) {
+  /* Rows i and i + 4 share a register a half; then 4 x 4 tiles within the halves. */
+  __m256 a[8], b[8];
+  for (int i = 0; i < 4; i++) {
+    const float *p = (const float *)(const void *)(src + i * src_row);
+    const float *q = (const float *)(const void *)(src + (i + 4) * src_row);
+    a[i] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p)), _mm_loadu_ps(q), 1);
+    a[i + 4] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p + 4)), _mm_loadu_ps(q + 4), 1);
+  }
+  for (int h = 0; h < 8; h += 4) {
+    COPY_ROUND(4, (a + h), (b + h), _mm256_unpacklo_ps, _mm256_unpackhi_ps)
+    COPY_ROUND(4, (b + h), (a + h), _mm256_unpacklo_ps, _mm256_unpackhi_ps)
+  }
+  for (int i = 0; i < 8; i++) _mm256_storeu_ps((float *)(void *)(dst + i * dst_row), a[i]);
+}
+
+COPY_INLINE void tile_8_4x4(const copy_u64 *src, int64_t src_row, copy_u64 *dst, int64_t dst_row) {
+  __m256i a[4];
+  for (int i = 0; i < 4; i++) a[i] = _mm256_loadu_si256((const __m256i *)(const void *)(src + i * src_row));
+  __m256i p = _mm256_unpacklo_epi64(a[0], a[1]), q = _mm256_unpackhi_epi64(a[0], a[1]);
+  __m256i r = _mm256_unpacklo_epi64(a[2], a[3]), s = _mm256_unpackhi_epi64(a[2], a[3]);
+  _mm256_storeu_si256((__m256i *)(void *)dst, _mm256_permute2x128_si256(p, r, 0x20));
+  _mm256_storeu_si256((__m256i *)(void *)(dst + dst_row), _mm256_permute2x128_si256(q, s, 0x20));
+  _mm256_storeu_si256((__m256i *)(void *)(dst + 2 * dst_row), _mm256_permute2x128_si256(p, r, 0x31));
+  _mm256_storeu_si256((__m256i *)(void *)(dst + 3 * dst_row), _mm256_permute2x128_si256(q, s, 0x31));
+}
+
+COPY_TRANSPOSE(small_4, copy_u32, 4, copy_tile_4_4x4)
+COPY_TRANSPOSE(large_4, copy_u32, 8, tile_4_8x8)
+static void transpose_4(int64_t rows, int64_t cols, const void *src, int64_t src_row, void *dst, int64_t dst_row) {
+  (rows < 8 || cols < 8 ? small_4 : large_4)(rows, cols, src, src_row, dst, dst_row);
+}
+COPY_TRANSPOSE(transpose_1, copy_u8, 16, copy_tile_1_16x16)
+COPY_TRANSPOSE(transpose_2, copy_u16, 8, copy_tile_2_8x8)
+COPY_TRANSPOSE(transpose_8, copy_u64, 4, tile_8_4x4)
+
+const copy_kernels copy__avx2;
+const copy_kernels copy__avx2 = {transpose_1, transpose_2, transpose_4, transpose_8};
