@@ -235,6 +235,23 @@ value_id graph_capture(graph *g, value_id outer) {
   return inner;
 }
 
+const tensor *graph_constant(const graph *g, value_id v) {
+  while (g) {
+    if (g->values[v].producer >= 0) return NULL;
+    value_id outer = VALUE_ABSENT;
+    for (int i = 0; i < g->n_captures && outer == VALUE_ABSENT; i++)
+      if (g->captures[i].inner == v) outer = g->captures[i].outer;
+    if (outer == VALUE_ABSENT) {
+      for (int i = 0; i < g->n_inputs; i++)
+        if (g->inputs[i] == v) return NULL; /* a default, which the caller may override */
+      return g->values[v].constant;
+    }
+    v = outer;
+    g = g->parent;
+  }
+  return NULL;
+}
+
 char *node_label(const graph *g, const node *n, char *text, size_t size) {
   if (n->name[0])
     snprintf(text, size, "%s (%s)", n->name, n->op);

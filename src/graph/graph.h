@@ -186,6 +186,10 @@ bool node_is(const node *n, const char *domain, const char *op);
 /* The capture of `outer` (an id of g->parent) in g, made where it is not there yet. */
 value_id graph_capture(graph *g, value_id outer);
 
+/* The constant that a value of g is, looked for through captures up to the outermost graph; NULL where it is none. An
+ * input's default is none: the caller may give another. */
+const tensor *graph_constant(const graph *g, value_id v);
+
 /* ---- changing, for passes ---- */
 /* Puts the nodes in an order in which each reads only what is made before it, keeping the given order where it can;
  * LEDGE_ERROR_FORMAT names a node of a cycle. Recomputes producers. */

@@ -17,23 +17,6 @@ typedef struct builder {
   int *root_last; /* by value: the last step that reads the memory of this root */
 } builder;
 
-const tensor *plan_constant(const graph *g, value_id v) {
-  while (g) {
-    if (g->values[v].producer >= 0) return NULL;
-    value_id outer = VALUE_ABSENT;
-    for (int i = 0; i < g->n_captures && outer == VALUE_ABSENT; i++)
-      if (g->captures[i].inner == v) outer = g->captures[i].outer;
-    if (outer == VALUE_ABSENT) {
-      for (int i = 0; i < g->n_inputs; i++)
-        if (g->inputs[i] == v) return NULL; /* a default, which the caller may override */
-      return g->values[v].constant;
-    }
-    v = outer;
-    g = g->parent;
-  }
-  return NULL;
-}
-
 static ledge_status plan_memory_error(builder *b) { return error_memory(b->error, 0, "a plan"); }
 
 static void seed_value(builder *b, value_id v, const value *from) {
@@ -72,7 +55,7 @@ static ledge_status plan_seed(builder *b, const value *const *inputs, const valu
   }
   for (int i = 0; i < g->n_captures; i++) {
     value_id v = g->captures[i].inner;
-    const tensor *t = plan_constant(g, v);
+    const tensor *t = graph_constant(g, v);
     if (t) {
       seed_constant(b, v, t);
     } else {

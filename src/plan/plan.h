@@ -86,8 +86,6 @@ void plan_destroy(plan *p);
 bool plan_fits(const plan *p, const value *const *inputs, const value *const *captures);
 /* Asks the backend for a kernel for a dynamic step whose inputs' and outputs' shapes are set now. */
 ledge_status plan_prepare_dynamic(plan *p, plan_step *s, const plan_options *options, ledge_error *error);
-/* The constant that a value of g is, looked for through captures up to the outermost graph; NULL where it is none. */
-const tensor *plan_constant(const graph *g, value_id v);
 
 /* plan/memory.c: lifetimes are set; gives each PLAN_ARENA value and each step's scratch an offset. */
 typedef struct memory_block {
