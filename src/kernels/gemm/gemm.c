@@ -16,7 +16,6 @@
 
 enum {
   GEMM_BLOCK_BYTES = 640 << 10, /* of packed B in a block of columns: most of a core's L2, with room for A and C */
-  GEMM_JOB_MACS = 1 << 19,      /* multiply-adds that are worth a hand-over to another thread */
   GEMM_COPY_PAD = 16,
 };
 
@@ -50,6 +49,13 @@ gemm_rows gemm_rows_split(int64_t m, int mr) {
   if (n == 0) return (gemm_rows){0, 0, 0};
   int64_t rows = ceil_div(m, n);
   return (gemm_rows){.n = n, .n_big = m - n * (rows - 1), .rows = (int)rows};
+}
+
+int64_t gemm_block_columns(int64_t n, int64_t k, int nr, int64_t row_jobs, int threads) {
+  int64_t panels = ceil_div(n, nr), most = GEMM_BLOCK_BYTES / (int64_t)sizeof(float) / nr / k;
+  int64_t blocks = ceil_div(panels, most < 1 ? 1 : most), wanted = ceil_div(4 * (int64_t)threads, row_jobs);
+  if (threads > 1 && blocks < wanted) blocks = min_i64(wanted, panels);
+  return ceil_div(panels, blocks) * nr;
 }
 
 void gemm_f32_columns(const gemm_f32_variant *v, const gemm_f32_tile *t, const kernel_epilogue *e, int64_t n0,
@@ -212,16 +218,9 @@ void gemm_f32_run(const gemm_f32_plan *plan, const gemm_f32_args *args, void *sc
   bool one_set = args->a_stride % 1024 == 0 && args->m > 4 && n > v->nr;
   job.copy = plan->params.a_transposed || one_set;
 
-  /* Equal blocks of whole panels, small enough for L2, and enough of them for the threads. */
-  int64_t panels = ceil_div(n, v->nr), most = GEMM_BLOCK_BYTES / (int64_t)sizeof(float) / (k * v->nr);
-  int64_t blocks = ceil_div(panels, most < 1 ? 1 : most);
-  int64_t wanted = ceil_div(4 * threads, job.rows.n);
-  if (threads > 1 && blocks < wanted) blocks = min_i64(wanted, panels);
-  int64_t per_block = ceil_div(panels, blocks);
-  job.block = per_block * v->nr;
-  blocks = ceil_div(panels, per_block);
+  job.block = gemm_block_columns(n, k, v->nr, job.rows.n, (int)threads);
   int64_t macs = job.rows.rows * job.block * k;
-  pool_run(p, job.rows.n * blocks, 1 + GEMM_JOB_MACS / macs, gemm_body, &job);
+  pool_run(p, job.rows.n * ceil_div(n, job.block), 1 + GEMM_JOB_MACS / macs, gemm_body, &job);
 }
 
 void gemm_f32_run_unpacked(const gemm_f32_plan *plan, const gemm_f32_batch_args *args, void *scratch, pool *p) {

@@ -68,6 +68,11 @@ static inline int64_t gemm_rows_begin(const gemm_rows *g, int64_t i) {
 }
 static inline int gemm_rows_size(const gemm_rows *g, int64_t i) { return g->rows - (i >= g->n_big); }
 
+/* Columns of a block: equal blocks of whole panels whose packed B, k rows deep, stays in L2, and enough of them that
+ * row_jobs times the blocks feed all threads. */
+int64_t gemm_block_columns(int64_t n, int64_t k, int nr, int64_t row_jobs, int threads);
+enum { GEMM_JOB_MACS = 1 << 19 }; /* multiply-adds that are worth a hand-over to another thread */
+
 /* packed[panel][k][nr] of columns [n0, n1) of b, zeros beyond n. */
 void gemm_f32_pack_panels(int nr, int64_t n, int64_t k, const float *b, int64_t stride_k, int64_t stride_n, float scale,
                           int64_t panel0, int64_t panel1, float *packed);

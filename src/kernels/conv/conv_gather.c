@@ -1,0 +1,100 @@
+/* kernels/conv/conv_gather: any shape. The rows of a tile, one an output pixel, are gathered into scratch (im2col of a
+ * tile, with zeros for what lies outside), and multiplied by all columns of a block while they are in L1. */
+#include "kernels/conv/conv_impl.h"
+
+#include "base/mem.h"
+
+#include <string.h>
+
+enum { GATHER_PAD = 16 }; /* floats after a row, so that rows never stand 4096 bytes apart */
+
+static int64_t row_stride(const conv_geometry *g) { return g->k % 1024 == 0 ? g->k + GATHER_PAD : g->k; }
+
+static bool gather_plan(conv_f32_plan *plan) {
+  conv_geometry g = conv_geometry_of(&plan->params, plan->gemm);
+  if (!conv_panels_bytes(plan, &plan->packed_bytes)) return false;
+  return mem_mul((size_t)row_stride(&g) * sizeof(float), (size_t)plan->gemm->mr, &plan->thread_scratch_bytes);
+}
+
+/* The row of A for one output pixel and one group: [tap][channel]. */
+static void gather_row(const conv_geometry *g, const float *image, const int64_t o[3], float *to) {
+  int64_t at[3], x0, x1;
+  size_t tap_bytes = (size_t)g->cg * sizeof *to;
+  for (int i = 0; i < 3; i++) at[i] = o[i] * g->stride[i] - g->pad[i];
+  conv_valid_taps(at[2], g->kernel[2], g->dilation[2], g->in[2], &x0, &x1);
+  bool dense = g->xps == g->cg && g->dilation[2] == 1;
+  for (int64_t tz = 0; tz < g->kernel[0]; tz++) {
+    for (int64_t ty = 0; ty < g->kernel[1]; ty++, to += g->kernel[2] * g->cg) {
+      int64_t z = at[0] + tz * g->dilation[0], y = at[1] + ty * g->dilation[1];
+      if (z < 0 || z >= g->in[0] || y < 0 || y >= g->in[1]) {
+        memset(to, 0, (size_t)g->kernel[2] * tap_bytes);
+        continue;
+      }
+      memset(to, 0, (size_t)x0 * tap_bytes);
+      const float *from = image + z * g->x_row[0] + y * g->x_row[1] + (at[2] + x0 * g->dilation[2]) * g->xps;
+      if (dense) {
+        memcpy(to + x0 * g->cg, from, (size_t)(x1 - x0) * tap_bytes);
+      } else {
+        for (int64_t t = x0; t < x1; t++, from += g->dilation[2] * g->xps) memcpy(to + t * g->cg, from, tap_bytes);
+      }
+      memset(to + x1 * g->cg, 0, (size_t)(g->kernel[2] - x1) * tap_bytes);
+    }
+  }
+}
+
+typedef struct gather_job {
+  const conv_run_args *args;
+  conv_geometry g;
+  gemm_rows rows;
+  int64_t block, blocks, pixels;
+} gather_job;
+
+/* A job: (block of columns, tile, group), the group fastest. */
+static void gather_body(void *arg, int64_t begin, int64_t end, int worker) {
+  const gather_job *j = arg;
+  const conv_run_args *a = j->args;
+  const conv_geometry *g = &j->g;
+  const gemm_f32_variant *v = a->plan->gemm;
+  const int64_t zero = 0, stride = row_stride(g);
+  float *rows = (float *)(a->scratch + (size_t)worker * a->plan->thread_scratch_bytes);
+  gemm_f32_tile t = {.a_stride = stride,
+                     .taps = &zero,
+                     .n_taps = 1,
+                     .k_tap = g->k,
+                     .panel_stride = g->k * v->nr,
+                     .residual_stride = g->rps,
+                     .c_stride = g->yps};
+  for (int64_t i = begin; i < end; i++) {
+    int64_t group = i % g->groups, tile = i / g->groups % j->rows.n, n0 = i / g->groups / j->rows.n * j->block;
+    int64_t n1 = n0 + j->block < g->ng ? n0 + j->block : g->ng, q0 = gemm_rows_begin(&j->rows, tile);
+    t.rows = gemm_rows_size(&j->rows, tile);
+    for (int r = 0; r < t.rows; r++) {
+      int64_t q = q0 + r, p = q % j->pixels, o[3];
+      o[2] = p % g->out[2];
+      o[1] = p / g->out[2] % g->out[1];
+      o[0] = p / g->out[2] / g->out[1];
+      gather_row(g, a->x + q / j->pixels * g->x_image + group * g->cg, o, rows + r * stride);
+    }
+    t.a0 = rows;
+    t.a1 = rows + (t.rows + 1) / 2 * stride;
+    t.b = a->packed + group * g->panels * t.panel_stride;
+    t.bias = a->bias + group * g->ng;
+    t.c = a->y + q0 * g->yps + group * g->ng;
+    t.residual = a->residual ? a->residual + q0 * g->rps + group * g->ng : NULL;
+    gemm_f32_columns(v, &t, &a->plan->params.epilogue, n0, n1);
+  }
+}
+
+static void gather_run(const conv_run_args *a) {
+  const gemm_f32_variant *v = a->plan->gemm;
+  gather_job job = {.args = a, .g = conv_geometry_of(&a->plan->params, v)};
+  const conv_geometry *g = &job.g;
+  job.pixels = g->out[0] * g->out[1] * g->out[2];
+  job.rows = gemm_rows_split(g->batch * job.pixels, v->mr);
+  job.block = gemm_block_columns(g->ng, g->k, v->nr, job.rows.n * g->groups, pool_threads(a->pool));
+  job.blocks = (g->ng + job.block - 1) / job.block;
+  int64_t macs = job.rows.rows * job.block * g->k;
+  pool_run(a->pool, job.rows.n * g->groups * job.blocks, 1 + GEMM_JOB_MACS / macs, gather_body, &job);
+}
+
+const conv_algorithm conv_gather = {gather_plan, conv_panels_pack, gather_run};

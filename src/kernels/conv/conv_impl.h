@@ -1,0 +1,65 @@
+/* kernels/conv/conv_impl: what the algorithms of conv.c share. Each algorithm is three functions of one file: plan
+ * (what it needs), pack (weights) and run; conv.c chooses among them and owns the bias, which stands first in the
+ * packed block. */
+#ifndef KERNELS_CONV_IMPL_H
+#define KERNELS_CONV_IMPL_H
+
+#include "kernels/conv/conv.h"
+#include "kernels/gemm/tile.h"
+
+/* The sizes of a convolution with always three dimensions, [depth, height, width], and with groups merged: where a
+ * group has fewer output channels than a vector has lanes, `merged` neighbouring groups become one whose weights are
+ * zero off the diagonal, which costs the same multiply-adds as lanes left empty would and far fewer passes. */
+typedef struct conv_geometry {
+  int64_t in[3], out[3], kernel[3], stride[3], dilation[3], pad[3];
+  int64_t batch, taps, groups, merged;
+  int64_t cg, ng;             /* input and output channels of a merged group */
+  int64_t k;                  /* taps * cg: rows of the packed weights, (tap, channel) with the channel fastest */
+  int64_t panels;             /* of one merged group */
+  int64_t xps, yps, rps;      /* floats between pixels of x, y and the residual */
+  int64_t x_row[3], y_row[3]; /* floats between steps of each dimension */
+  int64_t x_image, y_image, r_image;
+} conv_geometry;
+
+/* No overflow is possible once conv_f32_plan_init has accepted the parameters. */
+conv_geometry conv_geometry_of(const conv_f32_params *params, const gemm_f32_variant *v);
+
+/* The range of taps [*ret_t0, *ret_t1) of one dimension whose input index, origin + t * dilation, lies in [0, in). */
+static inline void conv_valid_taps(int64_t origin, int64_t kernel, int64_t dilation, int64_t in, int64_t *ret_t0,
+                                   int64_t *ret_t1) {
+  int64_t t0 = origin >= 0 ? 0 : (-origin + dilation - 1) / dilation;
+  int64_t t1 = origin >= in ? 0 : (in - origin + dilation - 1) / dilation;
+  if (t0 > kernel) t0 = kernel;
+  if (t1 > kernel) t1 = kernel;
+  *ret_t0 = t0;
+  *ret_t1 = t1 < t0 ? t0 : t1;
+}
+
+/* Bytes that the weights take as panels, [group][panel][k][nr], and packing them from ONNX's layout. */
+bool conv_panels_bytes(const conv_f32_plan *plan, size_t *ret_bytes);
+void conv_panels_pack(const conv_f32_plan *plan, const float *weights, float *packed, pool *p);
+
+/* One run's arguments, as every algorithm takes them; bias has channels_out floats. */
+typedef struct conv_run_args {
+  const conv_f32_plan *plan;
+  const float *x, *bias, *packed;
+  float *y;
+  const float *residual;
+  char *scratch;
+  pool *pool;
+} conv_run_args;
+
+/* plan: sets packed_bytes (without the bias) and thread_scratch_bytes; false where a size overflows. */
+typedef struct conv_algorithm {
+  bool (*plan)(conv_f32_plan *plan);
+  void (*pack)(const conv_f32_plan *plan, const float *weights, float *packed, pool *p);
+  void (*run)(const conv_run_args *args);
+} conv_algorithm;
+
+extern const conv_algorithm conv_reference, conv_pointwise, conv_strip, conv_gather, conv_winograd, conv_depthwise;
+
+/* Whether the algorithm can do this shape at all. */
+bool conv_winograd_fits(const conv_f32_params *params);
+bool conv_depthwise_fits(const conv_f32_params *params);
+
+#endif
