@@ -1,0 +1,13 @@
+/* base/compiler: what compilers spell differently. */
+#ifndef BASE_COMPILER_H
+#define BASE_COMPILER_H
+
+/* Before a loop: its iterations depend on each other at most where two pointers are the same element of the same
+ * iteration (y == x exactly). It may then be vectorised without a check of the pointers. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define LOOP_INDEPENDENT _Pragma("GCC ivdep")
+#else
+#define LOOP_INDEPENDENT
+#endif
+
+#endif
