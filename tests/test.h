@@ -66,8 +66,8 @@ static int test_main_(const test_case *cases, size_t n, int argc, char **argv) {
 
 #define TEST_MAIN(...)                                                            \
   int main(int argc, char **argv) {                                               \
-    static const test_case cases[] = {__VA_ARGS__};                               \
-    return test_main_(cases, sizeof cases / sizeof *cases, argc, argv);           \
+    static const test_case cases_[] = {__VA_ARGS__};                              \
+    return test_main_(cases_, sizeof cases_ / sizeof *cases_, argc, argv);        \
   }
 
 #endif

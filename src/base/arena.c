@@ -47,7 +47,7 @@ static arena_chunk *arena_grow(arena *a, size_t at_least) {
   if (size < at_least) size = at_least;
   size_t bytes;
   if (!mem_add(size, sizeof(arena_chunk), &bytes)) return NULL;
-  arena_chunk *c = mem_alloc(bytes);
+  arena_chunk *c = mem_alloc_aligned(bytes, _Alignof(arena_chunk)); /* malloc's own may be less on 32 bits */
   if (!c) return NULL;
   c->older = a->chunk;
   c->size = size;

@@ -6,7 +6,8 @@
 
 mem_stats mem_stats_global = {.fail_after = -1};
 
-static bool mem_may_allocate(void) {
+static bool mem_may_allocate(size_t bytes) {
+  if (bytes > PTRDIFF_MAX) return false; /* no object is larger, and the sanitizers stop at the attempt */
   long long left = atomic_load_explicit(&mem_stats_global.fail_after, memory_order_relaxed);
   for (;;) {
     if (left < 0) return true;
@@ -23,9 +24,9 @@ static void *mem_counted(void *block) {
   return block;
 }
 
-void *mem_alloc(size_t bytes) { return mem_may_allocate() ? mem_counted(malloc(bytes ? bytes : 1)) : NULL; }
+void *mem_alloc(size_t bytes) { return mem_may_allocate(bytes) ? mem_counted(malloc(bytes ? bytes : 1)) : NULL; }
 
-void *mem_zalloc(size_t bytes) { return mem_may_allocate() ? mem_counted(calloc(1, bytes ? bytes : 1)) : NULL; }
+void *mem_zalloc(size_t bytes) { return mem_may_allocate(bytes) ? mem_counted(calloc(1, bytes ? bytes : 1)) : NULL; }
 
 void *mem_alloc_array(size_t count, size_t each) {
   size_t bytes;
@@ -34,7 +35,7 @@ void *mem_alloc_array(size_t count, size_t each) {
 }
 
 void *mem_realloc(void *block, size_t bytes) {
-  void *bigger = mem_may_allocate() ? mem_counted(realloc(block, bytes ? bytes : 1)) : NULL;
+  void *bigger = mem_may_allocate(bytes) ? mem_counted(realloc(block, bytes ? bytes : 1)) : NULL;
   if (bigger && block) atomic_fetch_add_explicit(&mem_stats_global.frees, 1, memory_order_relaxed);
   return bigger;
 }
@@ -43,7 +44,7 @@ void *mem_alloc_aligned(size_t bytes, size_t align) {
   if (align < sizeof(void *)) align = sizeof(void *);
   if (bytes > SIZE_MAX - align) return NULL;
   size_t whole = mem_align(bytes ? bytes : 1, align);
-  return mem_may_allocate() ? mem_counted(aligned_alloc(align, whole)) : NULL;
+  return mem_may_allocate(whole) ? mem_counted(aligned_alloc(align, whole)) : NULL;
 }
 
 void mem_free(void *block) {

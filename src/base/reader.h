@@ -18,8 +18,9 @@ typedef struct reader {
   uint64_t base; /* the file offset of data[0] */
 } reader;
 
+/* data may be NULL where size is 0. */
 static inline reader reader_make(const void *data, size_t size, uint64_t base) {
-  return (reader){.data = data, .size = size, .base = base};
+  return (reader){.data = data ? (const uint8_t *)data : (const uint8_t *)"", .size = size, .base = base};
 }
 static inline size_t reader_left(const reader *r) { return r->size - r->pos; }
 static inline bool reader_end(const reader *r) { return r->pos == r->size; }
@@ -41,6 +42,9 @@ static inline bool reader_sub(reader *r, size_t n, reader *sub) {
   *sub = reader_make(p, n, at);
   return true;
 }
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "ledge reads and maps little-endian files in place: it runs on little-endian machines"
+#endif
 #define READER_SCALAR(name, type)                        \
   static inline bool reader_##name(reader *r, type *v) { \
     const uint8_t *p = reader_take(r, sizeof *v);        \
