@@ -138,10 +138,11 @@ static ledge_status read_graph(onnx_in *in, const attr_place *p, reader r, graph
 static ledge_status read_type(onnx_in *in, reader r, graph_type *ret) { return onnx_read_type(in, r, ret); }
 
 /* Lists of messages and strings: `field` of the attribute, each read into an element of dst. */
-static ledge_status read_list(onnx_in *in, const attr_fields *a, const attr_place *p, uint32_t field, void *dst) {
+static ledge_status read_list(onnx_in *in, const attr_fields *a, const attr_place *p, uint32_t field, void *dst,
+                              size_t max) {
   size_t i = 0;
   wire w = wire_open(a->whole, "AttributeProto", &in->steps_left);
-  while (wire_next(&w)) {
+  while (i < max && wire_next(&w)) {
     if (w.field != field) continue;
     switch (field) {
       case 9: TRY(read_string(in, w.bytes, (ledge_string *)dst + i)); break;
@@ -152,14 +153,19 @@ static ledge_status read_list(onnx_in *in, const attr_fields *a, const attr_plac
     }
     i++;
   }
-  return wire_close(&w, in->error);
+  TRY(wire_close(&w, in->error));
+  return i == max ? LEDGE_OK : onnx_changed(in);
 }
 
-static void copy_numbers(const attr_fields *a, uint32_t field, void *dst) {
+static void copy_numbers(const attr_fields *a, uint32_t field, void *dst, size_t max) {
+  size_t n = 0;
   wire w = wire_open(a->whole, "AttributeProto", NULL);
   while (wire_next(&w)) {
     if (w.field != field) continue;
-    dst = field == 7 ? wire_copy_fixed(&w, dst) : (void *)wire_copy_ints(&w, dst);
+    if (field == 7)
+      n += wire_copy_fixed(&w, (float *)dst + n, (max - n) * sizeof(float)) / sizeof(float);
+    else
+      n += wire_copy_ints(&w, (int64_t *)dst + n, max - n);
   }
 }
 
@@ -169,9 +175,9 @@ static ledge_status read_array(onnx_in *in, const attr_fields *a, const attr_pla
   void *array;
   TRY(onnx_alloc(in, count, each, "an attribute", &array));
   if (field == 7 || field == 8)
-    copy_numbers(a, field, array);
+    copy_numbers(a, field, array, count);
   else
-    TRY(read_list(in, a, p, field, array));
+    TRY(read_list(in, a, p, field, array, count));
   out->count = (int64_t)count;
   *ret = array;
   return LEDGE_OK;
@@ -282,7 +288,7 @@ ledge_status onnx_read_attrs(onnx_in *in, onnx_scope *s, reader node_proto, int 
   int n = 0;
   TRY(onnx_alloc(in, (size_t)count, sizeof *attrs, "a node's attributes", &attrs));
   wire w = wire_open(node_proto, "NodeProto", &in->steps_left);
-  while (wire_next(&w)) {
+  while (n < count && wire_next(&w)) {
     if (w.field != 5) continue;
     bool found;
     TRY(read_attr(in, s, w.bytes, &attrs[n], &found));

@@ -37,6 +37,9 @@ static ledge_status parse_signature(onnx_in *in, onnx_function *f) {
   TRY(scratch(in, (size_t)f->n_attrs, sizeof *f->attrs, &f->attrs));
   wire w = wire_open(f->body, "FunctionProto", &in->steps_left);
   while (wire_next(&w)) {
+    bool full = (w.field == 4 && n_in == f->n_in) || (w.field == 5 && n_out == f->n_out) ||
+                ((w.field == 6 || w.field == 11) && n_attrs == f->n_attrs);
+    if (full) return onnx_changed(in);
     switch (w.field) {
       case 4: f->inputs[n_in++] = w.bytes; break;
       case 5: f->outputs[n_out++] = w.bytes; break;
@@ -129,6 +132,7 @@ ledge_status onnx_read_functions(onnx_in *in, reader model_proto, int count) {
   wire w = wire_open(model_proto, "ModelProto", &in->steps_left);
   while (wire_next(&w)) {
     if (w.field != 25) continue;
+    if (in->n_functions == count) return onnx_changed(in);
     onnx_function *f = &in->functions[in->n_functions];
     TRY(parse_function(in, w.bytes, f));
     char *key;
@@ -181,6 +185,7 @@ static ledge_status bind_attributes(onnx_in *in, onnx_scope *s, const onnx_node 
   while (wire_next(&w)) {
     if (w.field != 5) continue;
     struct onnx_default d = {0};
+    if (i == n->n_attrs) return onnx_changed(in);
     TRY(parse_default(in, w.bytes, &d));
     bindings[i++] = (onnx_binding){d.name, d.attr, s};
   }

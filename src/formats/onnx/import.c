@@ -77,6 +77,10 @@ ledge_status onnx_property(onnx_in *in, reader r, property *ret) {
   return onnx_text(in, text, "a metadata value", &ret->value);
 }
 
+ledge_status onnx_changed(onnx_in *in) {
+  return error_set(in->error, LEDGE_ERROR_CHANGED, "the file changed while it was read: read it again");
+}
+
 /* Reads the `count` properties in `field` of a message. */
 static ledge_status read_properties(onnx_in *in, reader r, const char *message, uint32_t field, int count,
                                     property **ret) {
@@ -88,10 +92,12 @@ static ledge_status read_properties(onnx_in *in, reader r, const char *message, 
     if (w.field != field) continue;
     reader entry;
     TRY(wire_bytes(&w, "metadata_props", &entry, in->error));
+    if (i == count) return onnx_changed(in);
     TRY(onnx_property(in, entry, &list[i++]));
   }
+  TRY(wire_close(&w, in->error));
   *ret = list;
-  return wire_close(&w, in->error);
+  return i == count ? LEDGE_OK : onnx_changed(in);
 }
 
 /* ---- nodes ---- */
@@ -200,9 +206,11 @@ static ledge_status resolve_ids(onnx_in *in, onnx_scope *s, const onnx_node *n) 
           "reads '%.*s', which is no input, initialiser or node output: the file is damaged, or was cut from "
           "a larger model",
           ONNX_SHOW(w.bytes));
+    if (w.field == 1 ? i_in == (size_t)n->n_in : i_out == count) return onnx_changed(in);
     in->ids[w.field == 1 ? i_in++ : i_out++] = v;
   }
-  return wire_close(&w, in->error);
+  TRY(wire_close(&w, in->error));
+  return i_in == (size_t)n->n_in && i_out == count ? LEDGE_OK : onnx_changed(in);
 }
 
 static const char *short_text(reader r, char *text, size_t size) {
@@ -316,7 +324,7 @@ static ledge_status set_type(onnx_in *in, onnx_scope *s, value_id v, const onnx_
   return LEDGE_OK;
 }
 
-static ledge_status declare_inputs(onnx_in *in, onnx_scope *s, reader r) {
+static ledge_status declare_inputs(onnx_in *in, onnx_scope *s, reader r, size_t count) {
   wire w = wire_open(r, "GraphProto", &in->steps_left);
   while (wire_next(&w)) {
     if (w.field != 11) continue;
@@ -326,6 +334,7 @@ static ledge_status declare_inputs(onnx_in *in, onnx_scope *s, reader r) {
     if (!info.name.size)
       return error_set_at(in->error, LEDGE_ERROR_FORMAT, w.at,
                           "a graph input at byte %llu has no name: the file is damaged", (unsigned long long)w.at);
+    if ((size_t)s->g->n_inputs == count) return onnx_changed(in);
     TRY(add_value(in, s, info.name, "graph input", &v));
     s->g->inputs[s->g->n_inputs++] = v;
     if (!info.has_type) continue;
@@ -407,7 +416,7 @@ static ledge_status read_nodes(onnx_in *in, onnx_scope *s, reader r) {
   return wire_close(&w, in->error);
 }
 
-static ledge_status read_outputs(onnx_in *in, onnx_scope *s, reader r) {
+static ledge_status read_outputs(onnx_in *in, onnx_scope *s, reader r, size_t count) {
   wire w = wire_open(r, "GraphProto", &in->steps_left);
   while (wire_next(&w)) {
     if (w.field != 12) continue;
@@ -422,6 +431,7 @@ static ledge_status read_outputs(onnx_in *in, onnx_scope *s, reader r) {
           "graph output '%.*s' at byte %llu is made by nothing: the file is damaged, or was cut from a larger "
           "model",
           ONNX_SHOW(info.name), (unsigned long long)w.at);
+    if ((size_t)s->g->n_outputs == count) return onnx_changed(in);
     s->g->outputs[s->g->n_outputs++] = v;
   }
   return wire_close(&w, in->error);
@@ -437,12 +447,12 @@ static ledge_status fill_graph(onnx_in *in, onnx_scope *s, reader r, const graph
   g->cap_values = (int)values;
   g->cap_nodes = (int)n->nodes;
   TRY(onnx_scope_reserve(in, s, values));
-  TRY(declare_inputs(in, s, r));
+  TRY(declare_inputs(in, s, r, n->inputs));
   TRY(declare_initialisers(in, s, r));
   TRY(declare_nodes(in, s, r));
   TRY(read_types(in, s, r));
   TRY(read_nodes(in, s, r));
-  TRY(read_outputs(in, s, r));
+  TRY(read_outputs(in, s, r, n->outputs));
   return graph_sort(g, in->error);
 }
 
@@ -502,6 +512,7 @@ ledge_status onnx_read_opsets(onnx_in *in, reader r, uint32_t field, const char 
     if (onnx_equal(domain, "ai.onnx")) domain.size = 0;
     int at = 0;
     while (at < n && !onnx_equal(domain, list[at].domain)) at++;
+    if (n == count) return onnx_changed(in);
     if (at == n) {
       TRY(onnx_name(in, domain, "a domain", &list[n].domain));
       list[n++].version = (int)version;

@@ -37,4 +37,20 @@ ledge_status onnx_read(const void *bytes, size_t size, storage *owner, const cha
 ledge_status onnx_read_value(const void *bytes, size_t size, const char *source, const graph_type *type, value *ret,
                              ledge_error *error);
 
+typedef struct onnx_write_options {
+  /* Initialisers of at least so many bytes (1024 or more: less counts as 1024) go to a file of their own beside the
+   * model, named as it with ".data" added. 0: none, unless the model would pass protobuf's 2 GiB; then as 1024. */
+  size_t external_bytes;
+} onnx_write_options;
+
+/* Writes a model: its graph with subgraphs, as valid ONNX that others load too. Functions stay inlined; names that
+ * would shadow an outer one get a number; the IR version is the model's own, or the older one's that has all that the
+ * model uses. Elements of 256 bytes and more are placed at a multiple of 8 in the file, so that onnx_read uses them in
+ * place. Errors: UNSUPPORTED (a node of domain "ledge", which ONNX cannot say), LIMIT, IO, MEMORY.
+ *
+ * onnx_write_file writes beside `path` and moves into place: what was there stands until the new file is whole. */
+ledge_status onnx_write_file(const model *m, const char *path, const onnx_write_options *options, ledge_error *error);
+/* The whole file in memory; *ret is the caller's to mem_free. No external data: over 2 GiB is an error. */
+ledge_status onnx_write_memory(const model *m, uint8_t **ret, size_t *ret_size, ledge_error *error);
+
 #endif

@@ -48,6 +48,8 @@ ledge_status onnx_check_name(reader r, const char *what, ledge_error *error);
 ledge_status onnx_name(onnx_in *in, reader r, const char *what, const char **ret);
 /* A copy of any length, without NUL. */
 ledge_status onnx_text(onnx_in *in, reader r, const char *what, const char **ret);
+/* The bytes are not what they were a pass ago. */
+ledge_status onnx_changed(onnx_in *in);
 ledge_status onnx_property(onnx_in *in, reader r, property *ret);
 static inline bool onnx_equal(reader r, const char *text) {
   return r.size == strlen(text) && (!r.size || !memcmp(r.data, text, r.size));

@@ -76,8 +76,7 @@ static ledge_status read_dims(const wire *w, const char *message, int *rank, int
     return error_set_at(error, LEDGE_ERROR_LIMIT, w->at,
                         "%s at byte %llu has a rank of %zu or more; ledge takes at most %d", message,
                         (unsigned long long)w->at, count, LEDGE_MAX_RANK);
-  wire_copy_ints(w, dims + *rank);
-  *rank = (int)count;
+  *rank += (int)wire_copy_ints(w, dims + *rank, count - (size_t)*rank);
   return LEDGE_OK;
 }
 
@@ -132,7 +131,7 @@ static ledge_status parse_field(const wire *w, onnx_tensor *t, tensor_counts *n,
 
 /* Settles which field holds the elements, and that it holds as many as the shape says. */
 static ledge_status check_contents(onnx_tensor *t, const tensor_counts *n, ledge_error *error) {
-  char what[256], shape[200];
+  char what[400], shape[200];
   for (uint32_t f = 0; f <= T_UINT64S; f++) {
     if (!n->of[f]) continue;
     if (t->field || t->is_external)
@@ -184,41 +183,40 @@ ledge_status onnx_tensor_parse(reader r, uint64_t *steps, onnx_tensor *ret, ledg
   return LEDGE_OK;
 }
 
-static unsigned char *store_number(unsigned char *dst, size_t width, uint64_t number) {
-  memcpy(dst, &number, width); /* little-endian: the low bytes come first */
-  return dst + width;
+/* Decodes the numbers of one field into dst, `width` bytes each; returns the bytes made, at most max. */
+static size_t copy_narrow(const wire *w, size_t width, unsigned char *dst, size_t max) {
+  size_t at = 0;
+  uint64_t v = w->number;
+  reader list = w->bytes;
+  while (width <= max - at && (w->type == WIRE_VARINT || reader_varint(&list, &v))) {
+    memcpy(dst + at, &v, width); /* little-endian: the low bytes come first */
+    at += width;
+    if (w->type == WIRE_VARINT) break;
+  }
+  return at;
 }
 
 void onnx_tensor_fill(const onnx_tensor *t, void *dst) {
-  unsigned char *at = dst;
-  if (t->field == T_RAW) {
-    memcpy(dst, t->raw.data, t->raw.size);
-  } else {
-    size_t width = entry_bytes(t->dtype);
-    bool fixed = t->field == T_FLOATS || t->field == T_DOUBLES;
-    wire w = wire_open(t->whole, "TensorProto", NULL);
-    while (t->field && wire_next(&w)) {
-      if (w.field != t->field) continue;
-      if (fixed) {
-        at = wire_copy_fixed(&w, at);
-      } else if (w.type == WIRE_VARINT) {
-        at = store_number(at, width, w.number);
-      } else {
-        reader list = w.bytes;
-        for (uint64_t v; reader_varint(&list, &v);) at = store_number(at, width, v);
-      }
-    }
+  unsigned char *bytes = dst;
+  size_t at = 0, width = entry_bytes(t->dtype);
+  bool fixed = t->field == T_FLOATS || t->field == T_DOUBLES;
+  wire w = wire_open(t->whole, "TensorProto", NULL);
+  if (t->field == T_RAW) memcpy(dst, t->raw.data, t->raw.size);
+  while (t->field && t->field != T_RAW && wire_next(&w)) {
+    if (w.field != t->field) continue;
+    if (fixed)
+      at += wire_copy_fixed(&w, bytes + at, t->bytes - at);
+    else
+      at += copy_narrow(&w, width, bytes + at, t->bytes - at);
   }
-  if (t->dtype == LEDGE_BOOL) {
-    unsigned char *flags = dst;
-    for (int64_t i = 0; i < t->count; i++) flags[i] = flags[i] != 0;
-  }
+  if (t->dtype == LEDGE_BOOL)
+    for (int64_t i = 0; i < t->count; i++) bytes[i] = bytes[i] != 0;
 }
 
 ledge_status onnx_tensor_strings(const onnx_tensor *t, onnx_string_put put, void *arg, ledge_error *error) {
   int64_t i = 0;
   wire w = wire_open(t->whole, "TensorProto", NULL);
-  while (wire_next(&w))
+  while (i < t->count && wire_next(&w))
     if (w.field == T_STRINGS) TRY(put(arg, i++, w.bytes, error));
   return LEDGE_OK;
 }
@@ -376,7 +374,11 @@ ledge_status onnx_sparse_fill(const onnx_sparse *s, const void *values, const in
 ledge_status onnx_load_sparse(onnx_in *in, const onnx_sparse *s, tensor *ret) {
   tensor values = {0}, indices = {0}, out = {0};
   TRY(onnx_load_tensor(in, &s->values, &values));
-  TRY(onnx_load_tensor(in, &s->indices, &indices));
+  storage *owner = in->owner;
+  in->owner = NULL; /* a copy: what is checked must be what is used */
+  ledge_status status = onnx_load_tensor(in, &s->indices, &indices);
+  in->owner = owner;
+  TRY(status);
   tensor_set_shape(&out, s->values.dtype, s->rank, s->dims);
   TRY(alloc_elements(in, &s->values, s->bytes, &out));
   TRY(onnx_sparse_fill(s, values.data, indices.data, out.data, in->error));

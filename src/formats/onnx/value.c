@@ -98,10 +98,10 @@ static bool is_elem_field(uint32_t field) { return field >= 3 && field <= 7; }
 /* The fields 3 to 7 of SequenceProto and of OptionalProto are in elem_kind's order. */
 static elem_kind kind_of_field(uint32_t field) { return (elem_kind)(field - 2); }
 
-static ledge_status read_items(value_in *in, reader r, elem_kind kind, value *items) {
+static ledge_status read_items(value_in *in, reader r, elem_kind kind, value *items, int64_t count) {
   int64_t i = 0;
   wire w = wire_open(r, "SequenceProto", NULL);
-  while (wire_next(&w))
+  while (i < count && wire_next(&w))
     if (is_elem_field(w.field)) TRY(read_elem(in, kind, w.bytes, &items[i++]));
   return wire_close(&w, in->error);
 }
@@ -131,7 +131,7 @@ static ledge_status read_sequence(value_in *in, reader r, value *ret) {
   TRY(charge(in, (size_t)count + 1, sizeof(value), at));
   sequence *list = sequence_create(count, LEDGE_DTYPE_NONE);
   if (!list) return error_memory(in->error, (size_t)count * sizeof(value), "a sequence");
-  ledge_status status = read_items(in, r, kind, list->items);
+  ledge_status status = read_items(in, r, kind, list->items, count);
   if (status) {
     sequence_unref(list);
     return status;
@@ -174,8 +174,8 @@ static ledge_status fill_keys(value_in *in, reader r, const map_fields *f, tenso
   int64_t *numbers = keys->data;
   wire w = wire_open(r, "MapProto", NULL);
   while (wire_next(&w)) {
-    if (is_string && w.field == 4) TRY(put_string(keys, i++, w.bytes, in->error));
-    if (!is_string && w.field == 3) numbers = wire_copy_ints(&w, numbers);
+    if (is_string && w.field == 4 && i < count) TRY(put_string(keys, i++, w.bytes, in->error));
+    if (!is_string && w.field == 3) i += (int64_t)wire_copy_ints(&w, numbers + i, (size_t)(count - i));
   }
   return LEDGE_OK;
 }

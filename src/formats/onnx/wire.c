@@ -166,22 +166,25 @@ ledge_status wire_count(const wire *w, const char *name, wire_type type, size_t 
   return LEDGE_OK;
 }
 
-int64_t *wire_copy_ints(const wire *w, int64_t *dst) {
+size_t wire_copy_ints(const wire *w, int64_t *dst, size_t max) {
+  size_t n = 0;
   if (w->type == WIRE_VARINT) {
-    *dst++ = (int64_t)w->number;
-    return dst;
+    if (max) dst[n++] = (int64_t)w->number;
+    return n;
   }
   reader r = w->bytes;
-  for (uint64_t v; reader_varint(&r, &v);) *dst++ = (int64_t)v;
-  return dst;
+  for (uint64_t v; n < max && reader_varint(&r, &v);) dst[n++] = (int64_t)v;
+  return n;
 }
 
-void *wire_copy_fixed(const wire *w, void *dst) {
+size_t wire_copy_fixed(const wire *w, void *dst, size_t max) {
   if (w->type == WIRE_BYTES) {
-    if (w->bytes.size) memcpy(dst, w->bytes.data, w->bytes.size);
-    return (char *)dst + w->bytes.size;
+    size_t n = w->bytes.size < max ? w->bytes.size : max;
+    if (n) memcpy(dst, w->bytes.data, n);
+    return n;
   }
   size_t each = w->type == WIRE_FIXED32 ? 4 : 8;
+  if (each > max) return 0;
   memcpy(dst, &w->number, each); /* little-endian: the low bytes come first */
-  return (char *)dst + each;
+  return each;
 }

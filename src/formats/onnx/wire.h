@@ -13,6 +13,9 @@
  * field whose wire type is not the one asked for is an error, where protobuf's own parser would skip it: what one tool
  * skips and another reads is how a checked file becomes another file. Scalars that come twice: the last one counts.
  *
+ * The bytes may change while they are read (a mapped file that somebody writes to): whatever is looked at twice is
+ * bounded the second time by what was counted the first time.
+ *
  * `steps` (may be NULL) counts down with every field and stops the reading at 0: parts of a file that are read again
  * and again (functions) cost no more time than that. */
 #ifndef FORMATS_ONNX_WIRE_H
@@ -59,9 +62,9 @@ ledge_status wire_once(const wire *w, const char *name, bool *seen, reader *ret,
 
 /* Repeated scalars, packed or not: how many the current field adds to *count. `type` is VARINT, FIXED32 or FIXED64. */
 ledge_status wire_count(const wire *w, const char *name, wire_type type, size_t *count, ledge_error *error);
-/* Copies what wire_count counted to dst, int64s for VARINT, else elements of 4 or 8 bytes. Returns one past the last.
- */
-int64_t *wire_copy_ints(const wire *w, int64_t *dst);
-void *wire_copy_fixed(const wire *w, void *dst);
+/* Copies what wire_count counted to dst, but no more than `max`; returns how many. */
+size_t wire_copy_ints(const wire *w, int64_t *dst, size_t max);
+/* The same for elements of 4 or 8 bytes; max and result are in bytes. */
+size_t wire_copy_fixed(const wire *w, void *dst, size_t max);
 
 #endif
