@@ -37,10 +37,6 @@
   }                                       \
   break
 
-/* The larger (smaller) of both, or NaN where either is. */
-VF_WORD vf max_nan(vf a, vf b) { return vf_select(vf_unordered(a, a), a, vf_max(a, b)); }
-VF_WORD vf min_nan(vf a, vf b) { return vf_select(vf_unordered(a, a), a, vf_min(a, b)); }
-
 /* The root of -0 is 0 and that of -infinity infinite, as pow has it. */
 VF_WORD vf pow_root(vf a) {
   const vf infinity = vf_set1(INFINITY);
@@ -96,8 +92,8 @@ static void run_f32_2d(const binary_op *op, int64_t rows, int64_t cols, binary_o
     case BINARY_SUB: BINARY_ROWS(vf_sub(va, vb));
     case BINARY_MUL: BINARY_ROWS(vf_mul(va, vb));
     case BINARY_DIV: BINARY_ROWS(vf_div(va, vb));
-    case BINARY_MAX: BINARY_ROWS(max_nan(va, vb));
-    case BINARY_MIN: BINARY_ROWS(min_nan(va, vb));
+    case BINARY_MAX: BINARY_ROWS(vf_max_nan(va, vb));
+    case BINARY_MIN: BINARY_ROWS(vf_min_nan(va, vb));
     case BINARY_PRELU: BINARY_ROWS(vf_select(vf_lt(va, vf_zero()), vf_mul(va, vb), va));
     case BINARY_POW: pow_rows(rows, cols, a, b, lo_, hi_, y, y_row); break;
     case BINARY_KIND_COUNT: break;

@@ -55,7 +55,7 @@ size_t norm_group_nhwc_scratch(int64_t batch, int64_t channels);
 void norm_group_nhwc_f32(const float *x, float *y, int64_t batch, int64_t inner, int64_t channels, int64_t groups,
                          const float *scale, const float *bias, float epsilon, void *scratch, pool *p);
 /* y = x / ||x||_p over the middle axis of [outer, n, inner], p = 1 or 2; a norm of 0 gives 0. */
-void norm_lp_f32(const float *x, float *y, int64_t outer, int64_t n, int64_t inner, int p, pool *p);
+void norm_lp_f32(const float *x, float *y, int64_t outer, int64_t n, int64_t inner, int p, pool *pool);
 /* Local response normalisation across channels of [batch, channels, inner]:
  * y = x / (bias + alpha / size * sum over the window of x^2)^beta. y must not be x. */
 void norm_lrn_f32(const float *x, float *y, int64_t batch, int64_t channels, int64_t inner, int64_t size, float alpha,

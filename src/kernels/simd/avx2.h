@@ -108,4 +108,17 @@ VF_WORD float vf_hmin(vf v) {
 }
 VF_WORD vf vf_gather(const float *p, vi index) { return _mm256_i32gather_ps(p, index, 4); }
 
+/* The larger (smaller), or NaN where either is. */
+VF_WORD vf vf_max_nan(vf a, vf b) {
+  return _mm256_blendv_ps(_mm256_max_ps(a, b), a, _mm256_cmp_ps(a, a, _CMP_UNORD_Q));
+}
+VF_WORD vf vf_min_nan(vf a, vf b) {
+  return _mm256_blendv_ps(_mm256_min_ps(a, b), a, _mm256_cmp_ps(a, a, _CMP_UNORD_Q));
+}
+/* p[0], p[2], p[4], ...: reads 2 VF_LANES elements. */
+VF_WORD vf vf_load_even(const float *p) {
+  __m256 v = _mm256_shuffle_ps(_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8), 0x88);
+  return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(v), 0xd8));
+}
+
 #endif

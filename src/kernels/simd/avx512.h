@@ -90,4 +90,13 @@ VF_WORD float vf_hmax(vf v) { return _mm512_reduce_max_ps(v); }
 VF_WORD float vf_hmin(vf v) { return _mm512_reduce_min_ps(v); }
 VF_WORD vf vf_gather(const float *p, vi index) { return _mm512_i32gather_ps(index, p, 4); }
 
+/* The larger (smaller), or NaN where either is. */
+VF_WORD vf vf_max_nan(vf a, vf b) { return _mm512_mask_max_ps(a, _mm512_cmp_ps_mask(a, a, _CMP_ORD_Q), a, b); }
+VF_WORD vf vf_min_nan(vf a, vf b) { return _mm512_mask_min_ps(a, _mm512_cmp_ps_mask(a, a, _CMP_ORD_Q), a, b); }
+/* p[0], p[2], p[4], ...: reads 2 VF_LANES elements. */
+VF_WORD vf vf_load_even(const float *p) {
+  const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+  return _mm512_permutex2var_ps(_mm512_loadu_ps(p), even, _mm512_loadu_ps(p + 16));
+}
+
 #endif

@@ -163,4 +163,10 @@ VF_WORD vf vf_gather(const float *p, vi index) {
   return vsetq_lane_f32(p[vgetq_lane_s32(index, 3)], v, 3);
 }
 
+/* The larger (smaller), or NaN where either is. */
+VF_WORD vf vf_max_nan(vf a, vf b) { return vmaxq_f32(a, b); }
+VF_WORD vf vf_min_nan(vf a, vf b) { return vminq_f32(a, b); }
+/* p[0], p[2], p[4], ...: reads 2 VF_LANES elements. */
+VF_WORD vf vf_load_even(const float *p) { return vuzpq_f32(vld1q_f32(p), vld1q_f32(p + 4)).val[0]; }
+
 #endif

@@ -127,4 +127,10 @@ VF_WORD float vf_hmin(vf v) {
 }
 VF_WORD vf vf_gather(const float *p, vi index) { return (vf){p[index[0]], p[index[1]], p[index[2]], p[index[3]]}; }
 
+/* The larger (smaller), or NaN where either is. */
+VF_WORD vf vf_max_nan(vf a, vf b) { return vf_select((a > b) | (a != a), a, b); }
+VF_WORD vf vf_min_nan(vf a, vf b) { return vf_select((a < b) | (a != a), a, b); }
+/* p[0], p[2], p[4], ...: reads 2 VF_LANES elements. */
+VF_WORD vf vf_load_even(const float *p) { return (vf){p[0], p[2], p[4], p[6]}; }
+
 #endif
