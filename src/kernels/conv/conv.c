@@ -142,7 +142,7 @@ static bool sizes_are_sane(const conv_f32_params *p) {
          x <= PTRDIFF_MAX / 64 && y <= PTRDIFF_MAX / 64 && r <= PTRDIFF_MAX / 64 && w <= PTRDIFF_MAX / 64;
 }
 
-static bool is_pointwise(const conv_f32_params *p) {
+bool conv_pointwise_fits(const conv_f32_params *p) {
   for (int i = 0; i < p->rank; i++) {
     if (p->kernel[i] != 1 || p->stride[i] != 1 || p->pad_begin[i] != 0 || p->in[i] != p->out[i]) return false;
   }
@@ -151,7 +151,7 @@ static bool is_pointwise(const conv_f32_params *p) {
 
 static bool algo_fits(conv_algo algo, const conv_f32_params *p) {
   switch (algo) {
-    case CONV_POINTWISE: return is_pointwise(p);
+    case CONV_POINTWISE: return conv_pointwise_fits(p);
     case CONV_WINOGRAD4:
     case CONV_WINOGRAD2: return conv_winograd_fits(p);
     case CONV_DEPTHWISE: return conv_depthwise_fits(p);
@@ -206,13 +206,4 @@ void conv_f32_run(const conv_f32_plan *plan, const float *x, const void *packed,
       .plan = plan, .x = x, .bias = packed, .y = y, .residual = residual, .scratch = scratch, .pool = p};
   args.packed = (const float *)((const char *)packed + bias_bytes(&plan->params));
   algorithm_of(plan->params.algo)->run(&args);
-}
-
-conv_algo conv_f32_choose(const conv_f32_params *params, uint32_t isa_mask) {
-  if (is_pointwise(params)) return CONV_POINTWISE;
-  if (conv_depthwise_fits(params)) return CONV_DEPTHWISE;
-  int mr = gemm_f32_best(isa_mask)->mr;
-  int64_t width = params->out[params->rank - 1];
-  (void)conv_winograd_fits;
-  return width * 2 < mr ? CONV_GATHER : CONV_STRIP;
 }

@@ -59,6 +59,7 @@ typedef struct conv_algorithm {
 extern const conv_algorithm conv_reference, conv_pointwise, conv_strip, conv_gather, conv_winograd, conv_depthwise;
 
 /* Whether the algorithm can do this shape at all. */
+bool conv_pointwise_fits(const conv_f32_params *params);
 bool conv_winograd_fits(const conv_f32_params *params);
 bool conv_depthwise_fits(const conv_f32_params *params);
 
