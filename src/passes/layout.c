@@ -385,6 +385,22 @@ static ledge_status move_slice(layout *l, int i) {
   return move_output(l, i, 0, rank);
 }
 
+/* Shape of a value that is now made channels last: the twin's, put in the old order. */
+static ledge_status move_shape(layout *l, int i) {
+  graph *g = l->p->g;
+  if (g->nodes[i].n_attrs) return LEDGE_OK;
+  int64_t order[LEDGE_MAX_RANK];
+  int rank = l->rank[g->nodes[i].in[0]], version = g->nodes[i].version;
+  for (int d = 0; d < rank; d++) order[d] = to_last(d, rank);
+  ledge_status status = LEDGE_OK;
+  value_id twin = l->twin[g->nodes[i].in[0]], shape = new_value(l, &status), perm = int_constant(l, order, rank);
+  if (status || perm == VALUE_ABSENT) return error_memory(l->p->error, sizeof order, "a shape");
+  node *n = graph_add_node(g, "", "Shape", version, "", &twin, 1, &shape, 1);
+  if (!n) return error_memory(l->p->error, sizeof *n, "a node");
+  n->def = ops_find("", "Shape", version);
+  return pass_become(l->p, &g->nodes[i], "", "Gather", 13, (value_id[]){shape, perm}, 2);
+}
+
 /* ---- channel shuffle: Reshape [n, g, c/g, h, w], Transpose (0, 2, 1, 3, 4), Reshape [n, c, h, w] ---- */
 
 static int only_reader(layout *l, value_id v, const char *op) {
@@ -441,6 +457,7 @@ static ledge_status move_node(layout *l, int i) {
   if (!strcmp(op, "Resize") || !strcmp(op, "Upsample")) return move_resize(l, i);
   if (!strcmp(op, "Pad")) return move_pad(l, i);
   if (!strcmp(op, "Slice")) return move_slice(l, i);
+  if (!strcmp(op, "Shape")) return move_shape(l, i);
   if (!strcmp(op, "Reshape")) return move_shuffle(l, i);
   return LEDGE_OK;
 }
