@@ -169,7 +169,7 @@ static ledge_status name_values(onnx_export *x, export_scope *s) {
 
 /* ---- tensors and types ---- */
 
-enum { ALIGN = 8, ALIGN_FROM_BYTES = 256, EXTERNAL_ALIGN = 64, EXTERNAL_ALIGN_LARGE = 4096, EXTERNAL_LARGE = 65536 };
+enum { ALIGN = 8, ALIGN_FROM_BYTES = 256, EXTERNAL_ALIGN = 64, EXTERNAL_LARGE = 65536 };
 
 static void emit_property(out *o, uint32_t field, const char *key, const char *text) {
   out_begin(o, field);
@@ -197,7 +197,7 @@ static const onnx_span *add_span(onnx_export *x, const tensor *t, size_t bytes) 
     x->cap_spans = cap;
   }
   onnx_span *span = &x->spans[x->n_spans++];
-  uint64_t align = bytes < EXTERNAL_LARGE ? EXTERNAL_ALIGN : EXTERNAL_ALIGN_LARGE;
+  uint64_t align = bytes < EXTERNAL_LARGE ? EXTERNAL_ALIGN : EXTERNAL_MAX_ALIGN;
   *span = (onnx_span){t->data, (x->external_end + align - 1) / align * align, bytes};
   x->external_end = span->offset + bytes;
   return span;

@@ -9,6 +9,7 @@
  *
  * Nodes may come in any order; they are sorted at the end. */
 #include "formats/onnx/read.h"
+#include "tensor/mapped.h"
 
 #include <stdio.h>
 
@@ -639,4 +640,35 @@ ledge_status onnx_read(const void *bytes, size_t size, storage *owner, const cha
   }
   *ret = in.m;
   return LEDGE_OK;
+}
+
+static ledge_status read_map(file_map *m, const char *path, const onnx_options *options, model **ret,
+                             ledge_error *error) {
+  storage *s = storage_from_map(m);
+  if (!s) return error_memory(error, sizeof *s, "a model's file");
+  model *read = NULL;
+  ledge_status status = onnx_read(file_map_data(m), file_map_size(m), s, path, options, &read, error);
+  storage_unref(s);
+  for (int i = 0; !status && i < read->n_keep; i++) status = storage_check(read->keep[i], error);
+  if (status)
+    model_destroy(read);
+  else
+    *ret = read;
+  return status;
+}
+
+ledge_status onnx_read_file(const char *path, const onnx_options *options, model **ret, ledge_error *error) {
+  onnx_options own = options ? *options : (onnx_options){0};
+  char *folder = NULL;
+  file_map *m;
+  TRY(file_map_open(path, &m, error));
+  if (!own.folder) {
+    const char *slash = strrchr(path, '/');
+    folder = mem_strndup(path, slash == path ? 1 : slash ? (size_t)(slash - path) : 0);
+    own.folder = folder;
+  }
+  ledge_status status = own.folder ? read_map(m, path, &own, ret, error) : error_memory(error, strlen(path), "a path");
+  mem_free(folder);
+  file_map_unref(m);
+  return status;
 }

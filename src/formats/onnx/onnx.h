@@ -19,8 +19,9 @@
 #define ONNX_MAX_OPSETS 128     /* imports of a model or function */
 
 typedef struct onnx_options {
-  const char *folder; /* the model's own: external data lie in it or below; NULL: the model may have none */
-  bool allow_links;   /* external data may be reached through symbolic links that leave the folder */
+  const char
+      *folder;      /* the model's own: external data lie in it or below; "": the current one; NULL: it may have none */
+  bool allow_links; /* external data may be reached through symbolic links that leave the folder */
   size_t limit_bytes; /* memory that the model may take beside its file; 0: 16 MiB and 10 times the file's size */
 } onnx_options;
 
@@ -30,6 +31,9 @@ typedef struct onnx_options {
  * Errors: FORMAT (with the byte offset, and the node), LIMIT, UNSUPPORTED, IO (external data), MEMORY. */
 ledge_status onnx_read(const void *bytes, size_t size, storage *owner, const char *source, const onnx_options *options,
                        model **ret, ledge_error *error);
+
+/* The same from a file, which is mapped. External data lie in its folder, unless options name another. */
+ledge_status onnx_read_file(const char *path, const onnx_options *options, model **ret, ledge_error *error);
 
 /* Reads one value in ONNX's own file form (.pb): a TensorProto, or, where `type` says so, a SequenceProto, an
  * OptionalProto, a MapProto or a SparseTensorProto (made dense). type NULL: a tensor. *ret becomes an owned value: none

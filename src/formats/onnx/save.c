@@ -1,96 +1,29 @@
-/* formats/onnx/save: a model to a file, with external data where asked for or needed, or to memory.
- *
- * Files are written beside their final names and moved there when they are whole and on the disk, the data before the
- * model that names it. A link at the final name is replaced, never followed. */
-#include "base/clock.h"
+/* formats/onnx/save: a model to a file, with external data where asked for or needed, or to memory. Files appear whole
+ * or not at all (base/writer). */
+#include "base/writer.h"
 #include "formats/onnx/write.h"
+#include "tensor/mapped.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #define MAX_MODEL_BYTES INT32_MAX /* protobuf's own limit */
 enum { EXTERNAL_MIN = 1024 };     /* smaller ones may be shapes, which others want to see in the model itself */
 
-/* ---- a file in the making ---- */
-
-typedef struct save_file {
-  const char *path; /* final */
-  char *beside;     /* while it is written; NULL: nothing there */
-  int fd;
-} save_file;
-
-static ledge_status save_fail(const char *path, const char *what, ledge_error *error) {
-  return error_set(error, LEDGE_ERROR_IO, "%s: %s: %s", path, what, strerror(errno));
-}
-
-static ledge_status save_open(save_file *f, const char *path, ledge_error *error) {
-  enum { TRIES = 100 };
-  size_t size = strlen(path) + 32;
-  *f = (save_file){.path = path, .beside = mem_alloc(size), .fd = -1};
-  if (!f->beside) return error_memory(error, size, "a path");
-  for (int i = 0; i < TRIES && f->fd < 0; i++) {
-    snprintf(f->beside, size, "%s.%08x", path, (unsigned)(clock_now_ns() ^ (uint64_t)getpid() << 20));
-    f->fd = open(f->beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (f->fd < 0 && errno != EEXIST) break;
-  }
-  if (f->fd >= 0) return LEDGE_OK;
-  ledge_status status = save_fail(path, "cannot be written", error);
-  mem_free(f->beside);
-  f->beside = NULL;
-  return status;
-}
-
-static ledge_status save_write(void *arg, const void *data, size_t size, ledge_error *error) {
-  save_file *f = arg;
-  const char *at = data;
-  while (size) {
-    ssize_t n = write(f->fd, at, size < ((size_t)1 << 30) ? size : (size_t)1 << 30);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return save_fail(f->path, "writing failed", error);
-    at += n;
-    size -= (size_t)n;
-  }
-  return LEDGE_OK;
-}
-
-static ledge_status save_finish(save_file *f, ledge_error *error) {
-  if (fsync(f->fd) && errno != EINVAL && errno != EROFS) return save_fail(f->path, "writing failed", error);
-  int failed = close(f->fd);
-  f->fd = -1;
-  if (failed) return save_fail(f->path, "writing failed", error);
-  return LEDGE_OK;
-}
-
-static ledge_status save_move(save_file *f, ledge_error *error) {
-  if (rename(f->beside, f->path)) return save_fail(f->path, "cannot be replaced", error);
-  mem_free(f->beside);
-  f->beside = NULL;
-  return LEDGE_OK;
-}
-
-/* Takes away what was not moved into place. */
-static void save_close(save_file *f) {
-  if (f->fd >= 0) close(f->fd);
-  if (f->beside) unlink(f->beside);
-  mem_free(f->beside);
-  *f = (save_file){.fd = -1};
-}
-
 /* ---- the model ---- */
 
-static ledge_status write_data(const onnx_export *x, const char *path, save_file *f, ledge_error *error) {
-  static const unsigned char zeros[4096];
-  uint64_t pos = 0;
-  TRY(save_open(f, path, error));
+static ledge_status file_sink(void *arg, const void *data, size_t size, ledge_error *error) {
+  return file_writer_append(arg, data, size, error);
+}
+
+static ledge_status write_data(const onnx_export *x, file_writer *f, ledge_error *error) {
+  static const unsigned char zeros[EXTERNAL_MAX_ALIGN];
   for (size_t i = 0; i < x->n_spans; i++) {
     const onnx_span *span = &x->spans[i];
-    TRY(save_write(f, zeros, (size_t)(span->offset - pos), error)); /* gaps are shorter than the largest alignment */
-    TRY(save_write(f, span->data, (size_t)span->bytes, error));
-    pos = span->offset + span->bytes;
+    TRY(file_writer_append(f, zeros, (size_t)(span->offset - file_writer_offset(f)), error));
+    TRY(file_writer_append(f, span->data, (size_t)span->bytes, error));
   }
-  return save_finish(f, error);
+  return LEDGE_OK;
 }
 
 /* Counts the model; one that is too large for one file is counted anew, with its weights outside. */
@@ -111,24 +44,41 @@ static ledge_status count_model(onnx_export *x, const char *external_name) {
       external_name ? "its attributes alone are too large" : "write it to a file, with its weights in external data");
 }
 
-static ledge_status write_model(onnx_export *x, save_file *f, const char *path, ledge_error *error) {
-  TRY(save_open(f, path, error));
-  out_start(&x->out, save_write, f);
+static ledge_status write_model(onnx_export *x, file_writer *f) {
+  out_start(&x->out, file_sink, f);
   onnx_emit_model(x);
-  TRY(out_finish(&x->out));
-  return save_finish(f, error);
+  return out_finish(&x->out);
 }
 
+/* The external data's name is made here, not given by the user: what stands there must not lead elsewhere. */
+static ledge_status check_data_path(const char *path, ledge_error *error) {
+  struct stat s;
+  if (lstat(path, &s) || S_ISREG(s.st_mode)) return LEDGE_OK;
+  return error_set(error, LEDGE_ERROR_IO, "%s: is a link or no plain file, so no weights are written there: remove it",
+                   path);
+}
+
+/* The data are put in place before the model that names them. */
 static ledge_status save_files(onnx_export *x, const char *path, const char *data_path, ledge_error *error) {
-  save_file model_file = {.fd = -1}, data_file = {.fd = -1};
-  ledge_status status = LEDGE_OK;
+  file_writer *model_file = NULL, *data_file = NULL;
   bool has_data = x->n_spans > 0;
-  if (has_data) status = write_data(x, data_path, &data_file, error);
-  if (!status) status = write_model(x, &model_file, path, error);
-  if (!status && has_data) status = save_move(&data_file, error);
-  if (!status) status = save_move(&model_file, error);
-  save_close(&data_file);
-  save_close(&model_file);
+  ledge_status status = has_data ? check_data_path(data_path, error) : LEDGE_OK;
+  if (!status && has_data) status = file_writer_open(data_path, &data_file, error);
+  if (!status && has_data) status = write_data(x, data_file, error);
+  if (!status) status = file_writer_open(path, &model_file, error);
+  if (!status) status = write_model(x, model_file);
+  /* Weights out of a file that shrank meanwhile would be zeros. */
+  for (int i = 0; !status && i < x->m->n_keep; i++) status = storage_check(x->m->keep[i], error);
+  if (!status && has_data) {
+    status = file_writer_commit(data_file, error);
+    data_file = NULL;
+  }
+  if (!status) {
+    status = file_writer_commit(model_file, error);
+    model_file = NULL;
+  }
+  file_writer_abort(data_file);
+  file_writer_abort(model_file);
   return status;
 }
 

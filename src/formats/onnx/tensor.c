@@ -5,6 +5,7 @@
  * just one of these is there and that it holds what the shape asks for; what follows can then decode without a check.
  */
 #include "formats/onnx/read.h"
+#include "tensor/mapped.h"
 
 #include <stdio.h>
 
@@ -279,6 +280,13 @@ static ledge_status put_string(void *arg, int64_t i, reader text, ledge_error *e
   return LEDGE_OK;
 }
 
+/* What was copied out of a mapped file need not stay in memory twice. */
+static void drop_source(const onnx_in *in, const onnx_tensor *t) {
+  const file_map *m = storage_map(in->owner);
+  if (m && t->bytes >= BLOCK_OF_ITS_OWN && t->field == T_RAW)
+    file_map_drop(m, (size_t)(t->raw.data - file_map_data(m)), t->raw.size);
+}
+
 ledge_status onnx_load_tensor(onnx_in *in, const onnx_tensor *t, tensor *ret) {
   if (t->is_external) return onnx_load_external(in, t, ret);
   tensor out = {0};
@@ -291,6 +299,7 @@ ledge_status onnx_load_tensor(onnx_in *in, const onnx_tensor *t, tensor *ret) {
       TRY(onnx_tensor_strings(t, put_string, &(put_strings){in, out.data}, in->error));
     else
       onnx_tensor_fill(t, out.data);
+    drop_source(in, t);
   }
   *ret = out;
   return LEDGE_OK;

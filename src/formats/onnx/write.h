@@ -12,6 +12,8 @@
 #include "formats/onnx/onnx.h"
 #include "formats/onnx/out.h"
 
+enum { EXTERNAL_MAX_ALIGN = 4096 };
+
 /* A tensor that goes to the external file, at `offset` of it. */
 typedef struct onnx_span {
   const void *data;
