@@ -121,4 +121,9 @@ VF_WORD vf vf_load_even(const float *p) {
   return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(v), 0xd8));
 }
 
+/* Lanes from n on become those of filler. */
+VF_WORD vf vf_fill_from(vf v, int64_t n, vf filler) {
+  return _mm256_blendv_ps(filler, v, _mm256_castsi256_ps(vm_first(n)));
+}
+
 #endif

@@ -99,4 +99,7 @@ VF_WORD vf vf_load_even(const float *p) {
   return _mm512_permutex2var_ps(_mm512_loadu_ps(p), even, _mm512_loadu_ps(p + 16));
 }
 
+/* Lanes from n on become those of filler. */
+VF_WORD vf vf_fill_from(vf v, int64_t n, vf filler) { return _mm512_mask_mov_ps(filler, vm_first(n), v); }
+
 #endif

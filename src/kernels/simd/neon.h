@@ -169,4 +169,10 @@ VF_WORD vf vf_min_nan(vf a, vf b) { return vminq_f32(a, b); }
 /* p[0], p[2], p[4], ...: reads 2 VF_LANES elements. */
 VF_WORD vf vf_load_even(const float *p) { return vuzpq_f32(vld1q_f32(p), vld1q_f32(p + 4)).val[0]; }
 
+/* Lanes from n on become those of filler. */
+VF_WORD vf vf_fill_from(vf v, int64_t n, vf filler) {
+  static const int32_t lanes[4] = {0, 1, 2, 3};
+  return vbslq_f32(vcltq_s32(vld1q_s32(lanes), vdupq_n_s32((int32_t)n)), v, filler);
+}
+
 #endif

@@ -133,4 +133,9 @@ VF_WORD vf vf_min_nan(vf a, vf b) { return vf_select((a < b) | (a != a), a, b); 
 /* p[0], p[2], p[4], ...: reads 2 VF_LANES elements. */
 VF_WORD vf vf_load_even(const float *p) { return (vf){p[0], p[2], p[4], p[6]}; }
 
+/* Lanes from n on become those of filler. */
+VF_WORD vf vf_fill_from(vf v, int64_t n, vf filler) {
+  return vf_select((vi){0, 1, 2, 3} < vi_set1((int32_t)n), v, filler);
+}
+
 #endif

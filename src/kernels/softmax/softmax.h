@@ -18,9 +18,10 @@ typedef struct softmax_options {
   int64_t mask_row;  /* elements; 0 where one row serves all */
 } softmax_options;
 
-/* One row of n elements (mask is the row's own, or NULL); a block [n, inner] down its columns. */
+/* One row of n elements (mask is the row's own, or NULL); `count` neighbouring columns of an
+ * array [n, inner]. */
 typedef void (*softmax_row_fn)(const softmax_options *o, const float *mask, const float *x, float *y, int64_t n);
-typedef void (*softmax_columns_fn)(bool log, const float *x, float *y, int64_t n, int64_t inner);
+typedef void (*softmax_columns_fn)(bool log, const float *x, float *y, int64_t n, int64_t inner, int64_t count);
 typedef struct softmax_kernels {
   softmax_row_fn row;
   softmax_columns_fn columns;
