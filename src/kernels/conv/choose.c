@@ -23,7 +23,7 @@ static double weight_cycles(double bytes, double passes) {
 }
 
 static double strip_cycles(const conv_geometry *g, const gemm_f32_variant *v) {
-  bool pairs = 2 * g->out[2] <= v->mr && g->out[1] >= 2 && g->dilation[1] == 1 && g->kernel[0] == 1;
+  bool pairs = g->y_dense && 2 * g->out[2] <= v->mr && g->out[1] >= 2 && g->dilation[1] == 1 && g->kernel[0] == 1;
   gemm_rows rows = gemm_rows_split(g->out[2], v->mr);
   double planes = (double)(g->batch * g->out[0]), width = (double)g->out[2];
   double tiles = pairs ? (double)((g->out[1] + 1) / 2) : (double)(g->out[1] * rows.n);

@@ -39,7 +39,9 @@ conv_geometry conv_geometry_of(const conv_f32_params *p, const gemm_f32_variant 
                      .taps = 1,
                      .xps = p->x_pixel_stride,
                      .yps = p->y_pixel_stride,
-                     .rps = p->residual_pixel_stride};
+                     .rps = p->residual_pixel_stride,
+                     .y_dense = p->y_step[p->rank - 1] == 0};
+  if (!g.y_dense) g.yps = p->y_step[p->rank - 1];
   for (int i = 0; i < 3; i++) {
     int from = i - (3 - p->rank);
     bool given = from >= 0;
@@ -65,8 +67,8 @@ conv_geometry conv_geometry_of(const conv_f32_params *p, const gemm_f32_variant 
   g.y_row[1] = g.out[2] * g.yps;
   g.y_row[0] = g.out[1] * g.y_row[1];
   g.x_image = g.in[0] * g.x_row[0];
-  g.y_image = g.out[0] * g.y_row[0];
-  g.r_image = g.y_image / g.yps * g.rps;
+  for (int i = 3 - p->rank; i < 2 && !g.y_dense; i++) g.y_row[i] = p->y_step[i - (3 - p->rank)];
+  g.y_image = g.y_dense ? g.out[0] * g.y_row[0] : p->y_image_step;
   return g;
 }
 
@@ -80,40 +82,51 @@ bool conv_panels_bytes(const conv_f32_plan *plan, size_t *ret_bytes) {
 
 typedef struct pack_job {
   conv_geometry g;
-  const float *weights;
+  const conv_weights *weights;
   float *packed;
   int nr;
 } pack_job;
 
-/* Panels of all groups. A merged group is zero off its diagonal blocks. */
+/* The rows of one tap of a panel, columns [n0, n0 + cols). A merged group is zero off its diagonal blocks. */
+static void pack_tap(const pack_job *j, int64_t group, int64_t n0, int64_t cols, int64_t tap, float *to) {
+  const conv_geometry *g = &j->g;
+  const conv_weights *w = j->weights;
+  int64_t cg = g->cg / g->merged, ng = g->ng / g->merged; /* before merging */
+  const float *at = w->at + tap % g->kernel[2] * w->tap[2] + tap / g->kernel[2] % g->kernel[1] * w->tap[1] +
+                    tap / g->kernel[2] / g->kernel[1] * w->tap[0];
+  if (g->merged == 1) {
+    gemm_f32_pack_panels(j->nr, cols, cg, at + group * w->group + n0 * w->out, w->in, w->out, 1, 0, 1, to);
+    return;
+  }
+  memset(to, 0, (size_t)(g->cg * j->nr) * sizeof *to);
+  for (int64_t n = 0; n < cols; n++) {
+    int64_t one = (n0 + n) / ng; /* which of the merged groups */
+    const float *from = at + (group * g->merged + one) * w->group + (n0 + n) % ng * w->out;
+    for (int64_t c = 0; c < cg; c++) to[(one * cg + c) * j->nr + n] = from[c * w->in];
+  }
+}
+
 static void pack_body(void *arg, int64_t begin, int64_t end, int worker) {
   const pack_job *j = arg;
   const conv_geometry *g = &j->g;
-  int nr = j->nr;
-  int64_t cg = g->cg / g->merged, ng = g->ng / g->merged; /* before merging */
   for (int64_t i = begin; i < end; i++) {
-    int64_t group = i / g->panels, n0 = i % g->panels * nr, cols = g->ng - n0 < nr ? g->ng - n0 : nr;
-    const float *w = j->weights + (group * g->ng + n0) * cg * g->taps;
-    float *to = j->packed + i * g->k * nr;
-    if (g->merged == 1) {
-      for (int64_t t = 0; t < g->taps; t++) {
-        gemm_f32_pack_panels(nr, cols, cg, w + t, g->taps, cg * g->taps, 1, 0, 1, to + t * cg * nr);
-      }
-      continue;
-    }
-    memset(to, 0, (size_t)(g->k * nr) * sizeof *to);
+    int64_t n0 = i % g->panels * j->nr, cols = g->ng - n0 < j->nr ? g->ng - n0 : j->nr;
     for (int64_t t = 0; t < g->taps; t++) {
-      for (int64_t n = 0; n < cols; n++) {
-        int64_t first = (n0 + n) / ng * cg; /* its first input channel within the merged group */
-        for (int64_t c = 0; c < cg; c++) to[(t * g->cg + first + c) * nr + n] = w[(n * cg + c) * g->taps + t];
-      }
+      pack_tap(j, i / g->panels, n0, cols, t, j->packed + (i * g->k + t * g->cg) * j->nr);
     }
   }
 }
 
-void conv_panels_pack(const conv_f32_plan *plan, const float *weights, float *packed, pool *p) {
+void conv_panels_pack_from(const conv_f32_plan *plan, const conv_weights *weights, float *packed, pool *p) {
   pack_job job = {conv_geometry_of(&plan->params, plan->gemm), weights, packed, plan->gemm->nr};
   pool_run(p, job.g.groups * job.g.panels, 1 + (1 << 16) / (job.g.k * job.nr), pack_body, &job);
+}
+
+void conv_panels_pack(const conv_f32_plan *plan, const float *weights, float *packed, pool *p) {
+  conv_geometry g = conv_geometry_of(&plan->params, plan->gemm);
+  int64_t cg = g.cg / g.merged, ng = g.ng / g.merged;
+  conv_weights w = {weights, ng * cg * g.taps, cg * g.taps, g.taps, {g.kernel[1] * g.kernel[2], g.kernel[2], 1}};
+  conv_panels_pack_from(plan, &w, packed, p);
 }
 
 /* Sizes that later arithmetic may add and multiply without a thought. */
@@ -143,6 +156,7 @@ static bool sizes_are_sane(const conv_f32_params *p) {
 }
 
 bool conv_pointwise_fits(const conv_f32_params *p) {
+  if (p->y_step[p->rank - 1]) return false;
   for (int i = 0; i < p->rank; i++) {
     if (p->kernel[i] != 1 || p->stride[i] != 1 || p->pad_begin[i] != 0 || p->in[i] != p->out[i]) return false;
   }
@@ -198,6 +212,8 @@ void conv_f32_pack(const conv_f32_plan *plan, const float *weights, const float 
   algorithm_of(plan->params.algo)->pack(plan, weights, (float *)((char *)packed + bias_bytes(&plan->params)), p);
 }
 
+void conv_run_planned(const conv_run_args *args) { algorithm_of(args->plan->params.algo)->run(args); }
+
 void conv_f32_run(const conv_f32_plan *plan, const float *x, const void *packed, float *y, const float *residual,
                   void *scratch, pool *p) {
   assert(pool_threads(p) <= plan->params.threads);
@@ -205,5 +221,5 @@ void conv_f32_run(const conv_f32_plan *plan, const float *x, const void *packed,
   conv_run_args args = {
       .plan = plan, .x = x, .bias = packed, .y = y, .residual = residual, .scratch = scratch, .pool = p};
   args.packed = (const float *)((const char *)packed + bias_bytes(&plan->params));
-  algorithm_of(plan->params.algo)->run(&args);
+  conv_run_planned(&args);
 }

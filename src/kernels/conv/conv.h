@@ -36,6 +36,10 @@ typedef struct conv_f32_params {
   int64_t in[3], out[3], kernel[3], stride[3], dilation[3], pad_begin[3];
   int64_t channels_in, channels_out, groups;
   int64_t x_pixel_stride, y_pixel_stride, residual_pixel_stride; /* floats between pixels; 0: dense */
+  /* Floats between the positions of y along each dimension, and between its images, where y is not dense beyond its
+   * pixels (convtranspose writes every second one); all 0 for dense. y_step[rank - 1] then stands for y_pixel_stride. A
+   * residual and Winograd are not possible. */
+  int64_t y_step[3], y_image_step;
   kernel_epilogue epilogue;
   conv_algo algo; /* CONV_AUTO: conv_choose's. One that cannot do this shape falls back to CONV_AUTO. */
   int threads;    /* pool_threads of the pool that will run it; 0 means 1 */

@@ -45,11 +45,19 @@ static void gather_row(const conv_geometry *g, const float *image, const int64_t
 typedef struct gather_job {
   const conv_run_args *args;
   conv_geometry g;
-  gemm_rows rows;
-  int64_t block, blocks, pixels;
+  int64_t lines;  /* runs of pixels of y at one distance: one where y is dense, else its rows */
+  gemm_rows rows; /* of one line */
+  int64_t line, block, pixels;
 } gather_job;
 
-/* A job: (block of columns, tile, group), the group fastest. */
+/* Where in y its q-th pixel stands. */
+static int64_t gather_y(const conv_geometry *g, int64_t q, int64_t pixels) {
+  int64_t p = q % pixels;
+  return q / pixels * g->y_image + p / g->out[2] / g->out[1] * g->y_row[0] + p / g->out[2] % g->out[1] * g->y_row[1] +
+         p % g->out[2] * g->yps;
+}
+
+/* A job: (block of columns, line, tile, group), the group fastest. */
 static void gather_body(void *arg, int64_t begin, int64_t end, int worker) {
   const gather_job *j = arg;
   const conv_run_args *a = j->args;
@@ -65,8 +73,9 @@ static void gather_body(void *arg, int64_t begin, int64_t end, int worker) {
                      .residual_stride = g->rps,
                      .c_stride = g->yps};
   for (int64_t i = begin; i < end; i++) {
-    int64_t group = i % g->groups, tile = i / g->groups % j->rows.n, n0 = i / g->groups / j->rows.n * j->block;
-    int64_t n1 = n0 + j->block < g->ng ? n0 + j->block : g->ng, q0 = gemm_rows_begin(&j->rows, tile);
+    int64_t group = i % g->groups, tile = i / g->groups % j->rows.n, line = i / g->groups / j->rows.n % j->lines;
+    int64_t n0 = i / g->groups / j->rows.n / j->lines * j->block;
+    int64_t n1 = n0 + j->block < g->ng ? n0 + j->block : g->ng, q0 = line * j->line + gemm_rows_begin(&j->rows, tile);
     t.rows = gemm_rows_size(&j->rows, tile);
     for (int r = 0; r < t.rows; r++) {
       int64_t q = q0 + r, p = q % j->pixels, o[3];
@@ -79,7 +88,7 @@ static void gather_body(void *arg, int64_t begin, int64_t end, int worker) {
     t.a1 = rows + (t.rows + 1) / 2 * stride;
     t.b = a->packed + group * g->panels * t.panel_stride;
     t.bias = a->bias + group * g->ng;
-    t.c = a->y + q0 * g->yps + group * g->ng;
+    t.c = a->y + gather_y(g, q0, j->pixels) + group * g->ng;
     t.residual = a->residual ? a->residual + q0 * g->rps + group * g->ng : NULL;
     gemm_f32_columns(v, &t, &a->plan->params.epilogue, n0, n1);
   }
@@ -90,11 +99,13 @@ static void gather_run(const conv_run_args *a) {
   gather_job job = {.args = a, .g = conv_geometry_of(&a->plan->params, v)};
   const conv_geometry *g = &job.g;
   job.pixels = g->out[0] * g->out[1] * g->out[2];
-  job.rows = gemm_rows_split(g->batch * job.pixels, v->mr);
-  job.block = gemm_block_columns(g->ng, g->k, v->nr, job.rows.n * g->groups, pool_threads(a->pool));
-  job.blocks = (g->ng + job.block - 1) / job.block;
+  job.lines = g->y_dense ? 1 : g->batch * g->out[0] * g->out[1];
+  job.line = g->batch * job.pixels / job.lines;
+  job.rows = gemm_rows_split(job.line, v->mr);
+  int64_t tiles = job.lines * job.rows.n * g->groups;
+  job.block = gemm_block_columns(g->ng, g->k, v->nr, tiles, pool_threads(a->pool));
   int64_t macs = job.rows.rows * job.block * g->k;
-  pool_run(a->pool, job.rows.n * g->groups * job.blocks, 1 + GEMM_JOB_MACS / macs, gather_body, &job);
+  pool_run(a->pool, tiles * ((g->ng - 1) / job.block + 1), 1 + GEMM_JOB_MACS / macs, gather_body, &job);
 }
 
 const conv_algorithm conv_gather = {gather_plan, conv_panels_pack, gather_run};

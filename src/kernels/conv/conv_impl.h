@@ -18,10 +18,11 @@ typedef struct conv_geometry {
   int64_t panels;             /* of one merged group */
   int64_t xps, yps, rps;      /* floats between pixels of x, y and the residual */
   int64_t x_row[3], y_row[3]; /* floats between steps of each dimension */
-  int64_t x_image, y_image, r_image;
+  int64_t x_image, y_image;
+  bool y_dense; /* the pixels of y follow each other at the distance yps throughout */
 } conv_geometry;
 
-/* No overflow is possible once conv_f32_plan_init has accepted the parameters. */
+/* No overflow is possible once conv_f32_plan_init has accepted the parameters, whose strides it has filled in. */
 conv_geometry conv_geometry_of(const conv_f32_params *params, const gemm_f32_variant *v);
 
 /* The range of taps [*ret_t0, *ret_t1) of one dimension whose input index, origin + t * dilation, lies in [0, in). */
@@ -35,8 +36,16 @@ static inline void conv_valid_taps(int64_t origin, int64_t kernel, int64_t dilat
   *ret_t1 = t1 < t0 ? t0 : t1;
 }
 
-/* Bytes that the weights take as panels, [group][panel][k][nr], and packing them from ONNX's layout. */
+/* Where weights stand: that of group g, its output channel n, its input channel c and tap t is
+ * at[g * group + n * out + c * in + t[0] * tap[0] + t[1] * tap[1] + t[2] * tap[2]]. */
+typedef struct conv_weights {
+  const float *at;
+  int64_t group, out, in, tap[3];
+} conv_weights;
+
+/* Bytes that the weights take as panels, [group][panel][k][nr], and packing them, from ONNX's layout or any other. */
 bool conv_panels_bytes(const conv_f32_plan *plan, size_t *ret_bytes);
+void conv_panels_pack_from(const conv_f32_plan *plan, const conv_weights *weights, float *packed, pool *p);
 void conv_panels_pack(const conv_f32_plan *plan, const float *weights, float *packed, pool *p);
 
 /* One run's arguments, as every algorithm takes them; bias has channels_out floats. */
@@ -48,6 +57,8 @@ typedef struct conv_run_args {
   char *scratch;
   pool *pool;
 } conv_run_args;
+
+void conv_run_planned(const conv_run_args *args);
 
 /* plan: sets packed_bytes (without the bias) and thread_scratch_bytes; false where a size overflows. */
 typedef struct conv_algorithm {

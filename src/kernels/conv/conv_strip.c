@@ -32,7 +32,7 @@ static strip_shape strip_shape_of(const conv_f32_plan *plan) {
   const gemm_f32_variant *v = plan->gemm;
   strip_shape s = {.g = conv_geometry_of(&plan->params, v)};
   const conv_geometry *g = &s.g;
-  s.pairs = 2 * g->out[2] <= v->mr && g->out[1] >= 2 && g->dilation[1] == 1 && g->kernel[0] == 1;
+  s.pairs = g->y_dense && 2 * g->out[2] <= v->mr && g->out[1] >= 2 && g->dilation[1] == 1 && g->kernel[0] == 1;
   s.split = gemm_rows_split(g->out[2], v->mr);
   if (s.pairs) s.split = (gemm_rows){.n = 1, .n_big = 1, .rows = (int)(2 * g->out[2])};
   s.row_tiles = s.split.n;
@@ -195,7 +195,7 @@ static void strip_one(const strip_job *j, const strip_tile *t, const strip_taps 
     tile.b = a->packed + (i * g->panels * g->k + tap0 * g->kernel[2] * g->cg) * v->nr;
     tile.bias = a->bias + i * g->ng;
     tile.c = a->y + y_at + i * g->ng;
-    tile.residual = a->residual ? a->residual + y_at / g->yps * g->rps + i * g->ng : NULL;
+    tile.residual = a->residual ? a->residual + y_at / g->yps * g->rps + i * g->ng : NULL; /* y is dense then */
     gemm_f32_columns(v, &tile, &a->plan->params.epilogue, n0, n1);
   }
 }

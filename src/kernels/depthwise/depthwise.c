@@ -25,7 +25,7 @@ const depthwise_f32_variant *const *depthwise_f32_variants(size_t *ret_count) {
 }
 
 bool conv_depthwise_fits(const conv_f32_params *p) {
-  if (p->groups != p->channels_in || p->groups != p->channels_out) return false;
+  if (p->groups != p->channels_in || p->groups != p->channels_out || p->y_step[p->rank - 1]) return false;
   return p->rank < 3 || (p->kernel[0] == 1 && p->stride[0] == 1 && p->pad_begin[0] == 0 && p->in[0] == p->out[0]);
 }
 

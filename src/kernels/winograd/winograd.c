@@ -31,7 +31,7 @@ const winograd_f32_variant *const *winograd_f32_variants(size_t *ret_count) {
 }
 
 bool conv_winograd_fits(const conv_f32_params *p) {
-  if (p->rank != 2 || p->groups != 1) return false;
+  if (p->rank != 2 || p->groups != 1 || p->y_step[1]) return false;
   for (int i = 0; i < 2; i++) {
     if (p->kernel[i] != 3 || p->stride[i] != 1 || p->dilation[i] != 1) return false;
   }
