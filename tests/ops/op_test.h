@@ -69,6 +69,8 @@ static void op_test_put(tensor *t, int64_t i, const char *text, size_t size) {
     ((double *)t->data)[i] = strtod(number, NULL);
   } else if (t->dtype == LEDGE_U64) {
     ((uint64_t *)t->data)[i] = strtoull(number, NULL, 10);
+  } else if (t->dtype >= LEDGE_F8E4M3FN && t->dtype <= LEDGE_F8E5M2FNUZ) { /* infinity stays what it is */
+    ((uint8_t *)t->data)[i] = dtype_f32_to_small(t->dtype, strtof(number, NULL), false);
   } else if (dtype_is_integer(t->dtype)) {
     dtype_store_i64(t->dtype, t->data, i, strtoll(number, NULL, 10));
   } else {
