@@ -4,16 +4,8 @@
  *
  *   bench_kernels_conv [PART-OF-A-NAME]      rows: layer, microseconds and share of each algorithm; * is the chosen one
  */
-#include "base/cpu.h"
-#include "base/mem.h"
-#include "base/rng.h"
+#include "bench.h"
 #include "kernels/conv/conv.h"
-#include "kernels/gemm/tile.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
 typedef struct layer {
   const char *name;
@@ -73,72 +65,22 @@ static const layer layers[] = {
     {"superres 5x5", 224, 224, 1, 64, 5, 1, 1},
 };
 
-static double now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-static int compare(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
+typedef struct job {
+  conv_f32_plan plan;
+  const float *x;
+  void *packed, *scratch;
+  float *y;
+} job;
 
-static float *random_array(rng *r, int64_t n) {
-  float *p = mem_alloc_aligned((size_t)n * sizeof *p + 64, 64);
-  if (!p) exit(1);
-  for (int64_t i = 0; i < n; i++) p[i] = (float)(2 * rng_uniform(r) - 1);
-  return p;
-}
-
-/* GFLOP/s of the tile with everything in L1. */
-static double peak(rng *r) {
-  const gemm_f32_variant *v = gemm_f32_best(cpu_isa_available());
-  int64_t k = 128, zero = 0, times = 200;
-  float *a = random_array(r, v->mr * k), *b = random_array(r, v->nr * k), *c = random_array(r, v->mr * v->nr);
-  gemm_f32_tile t = {.rows = v->mr,
-                     .cols = v->nr,
-                     .a0 = a,
-                     .a1 = a + v->mr / 2 * k,
-                     .a_stride = k,
-                     .taps = &zero,
-                     .n_taps = 1,
-                     .k_tap = k,
-                     .b = b,
-                     .b_stride = v->nr,
-                     .c = c,
-                     .c_stride = v->nr,
-                     .lo = -INFINITY,
-                     .hi = INFINITY};
-  double best = 1e9;
-  for (int i = 0; i < 200; i++) {
-    double t0 = now();
-    for (int64_t j = 0; j < times; j++) v->tile(&t);
-    double d = now() - t0;
-    if (d < best) best = d;
-  }
-  mem_free(a), mem_free(b), mem_free(c);
-  return 2e-9 * (double)(times * v->mr * v->nr * k) / best;
-}
-
-/* The median of enough runs; least: also the shortest. */
-static double measure(const conv_f32_plan *plan, const float *x, const void *packed, float *y, void *scratch) {
-  double times[201], total = 0;
-  int n = 0;
-  conv_f32_run(plan, x, packed, y, NULL, scratch, NULL);
-  while (n < 7 || (total < 0.02 && n < 201)) {
-    double t0 = now();
-    conv_f32_run(plan, x, packed, y, NULL, scratch, NULL);
-    total += times[n++] = now() - t0;
-  }
-  qsort(times, (size_t)n, sizeof *times, compare);
-  return times[n / 4];
+static void run(void *arg) {
+  job *j = arg;
+  conv_f32_run(&j->plan, j->x, j->packed, j->y, NULL, j->scratch, NULL);
 }
 
 int main(int argc, char **argv) {
   rng r;
   rng_init(&r, 1);
-  double top = peak(&r);
-  printf("peak of a tile in L1: %.1f GFLOP/s\n", top);
+  double top = bench_peak(&r);
   for (size_t i = 0; i < sizeof layers / sizeof *layers; i++) {
     const layer *l = &layers[i];
     if (argc > 1 && !strstr(l->name, argv[1])) continue;
@@ -156,23 +98,23 @@ int main(int argc, char **argv) {
                          .epilogue = kernel_epilogue_clamp(0, INFINITY)};
     for (int d = 0; d < 2; d++) p.out[d] = (p.in[d] + 2 * pad - l->k) / l->stride + 1;
     double macs = (double)(p.out[0] * p.out[1] * l->n * (l->c / l->groups) * l->k * l->k);
-    float *x = random_array(&r, l->h * l->w * l->c), *w = random_array(&r, l->n * l->c / l->groups * l->k * l->k);
-    float *y = random_array(&r, p.out[0] * p.out[1] * l->n);
+    float *x = bench_random(&r, l->h * l->w * l->c), *w = bench_random(&r, l->n * l->c / l->groups * l->k * l->k);
+    float *y = bench_random(&r, p.out[0] * p.out[1] * l->n);
     printf("%-24s %7.1f MMAC", l->name, macs * 1e-6);
     conv_f32_plan chosen;
     if (!conv_f32_plan_init(&chosen, &p, cpu_isa_available())) return 1;
     for (int algo = CONV_POINTWISE; algo < CONV_ALGO_COUNT; algo++) {
-      conv_f32_plan plan;
+      job j = {.x = x, .y = y};
       p.algo = (conv_algo)algo;
-      if (!conv_f32_plan_init(&plan, &p, cpu_isa_available())) return 1;
-      if (plan.params.algo != p.algo || (p.algo == CONV_GATHER && chosen.params.algo == CONV_DEPTHWISE)) continue;
-      void *packed = mem_alloc_aligned(plan.packed_bytes, 64), *scratch = mem_alloc_aligned(plan.scratch_bytes + 1, 64);
-      if (!packed || !scratch) return 1;
-      conv_f32_pack(&plan, w, NULL, packed, NULL);
-      double t = measure(&plan, x, packed, y, scratch);
-      printf("  %s%s %.0f us %.0f%%", plan.params.algo == chosen.params.algo ? "*" : "", conv_algo_name(p.algo),
-             t * 1e6, 100 * 2e-9 * macs / t / top);
-      mem_free(packed), mem_free(scratch);
+      if (!conv_f32_plan_init(&j.plan, &p, cpu_isa_available())) return 1;
+      if (j.plan.params.algo != p.algo || (p.algo == CONV_GATHER && chosen.params.algo == CONV_DEPTHWISE)) continue;
+      j.packed = bench_alloc(j.plan.packed_bytes);
+      j.scratch = bench_alloc(j.plan.scratch_bytes);
+      conv_f32_pack(&j.plan, w, NULL, j.packed, NULL);
+      double t = bench_seconds(run, &j);
+      printf("  %s%s %.0f us %.0f%%", p.algo == chosen.params.algo ? "*" : "", conv_algo_name(p.algo), t * 1e6,
+             100 * 2e-9 * macs / t / top);
+      mem_free(j.packed), mem_free(j.scratch);
     }
     putchar('\n');
     fflush(stdout);
