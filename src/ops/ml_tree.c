@@ -407,7 +407,7 @@ static ledge_status mode_of(op_ctx *c, ledge_string s, int64_t i, tree_mode *ret
   static const struct {
     const char *name;
     size_t size;
-    tree_mode mode = TREE_LEAF;
+    tree_mode mode;
   } modes[] = {{"BRANCH_LEQ", 10, TREE_LEQ}, {"LEAF", 4, TREE_LEAF},    {"BRANCH_LT", 9, TREE_LT},
                {"BRANCH_GTE", 10, TREE_GTE}, {"BRANCH_GT", 9, TREE_GT}, {"BRANCH_EQ", 9, TREE_EQ},
                {"BRANCH_NEQ", 10, TREE_NEQ}};
@@ -462,7 +462,7 @@ static ledge_status votes_fill(op_ctx *c, forest *f, const lists1 *l) {
 static ledge_status forest_fill_1(op_ctx *c, forest *f, lists1 *l, int64_t features) {
   TRY(lists1_index(c, l));
   for (int64_t i = 0; i < l->n; i++) {
-    tree_mode mode = TREE_LEAF;
+    tree_mode mode;
     TRY(mode_of(c, l->modes[i], i, &mode));
     l->place[i] = mode == TREE_LEAF ? ~(int32_t)f->n_leaves++ : (int32_t)f->n_branches++;
   }
@@ -471,7 +471,7 @@ static ledge_status forest_fill_1(op_ctx *c, forest *f, lists1 *l, int64_t featu
   for (int64_t i = 0; i < l->n; i++) {
     if (l->place[i] < 0) continue;
     tree_branch *b = &f->branches[l->place[i]];
-    tree_mode mode = TREE_LEAF;
+    tree_mode mode;
     TRY(mode_of(c, l->modes[i], i, &mode));
     *b = (tree_branch){.threshold = number_at(&l->thresholds, i), .feature = l->features[i], .mode = (uint8_t)mode};
     b->missing_yes = l->missing && l->missing[i] != 0;
