@@ -1,7 +1,8 @@
 /* kernels/norm: normalisations of float32.
  *
- * Means and variances are accumulated in blocks of lanes whose sums go on in double, in two passes (the variance about
- * the mean), so that an offset much larger than the spread costs no accuracy. The same bits at any number of threads.
+ * The variance is taken about a first mean in float32, and both are then corrected by the sum of the deviations (the
+ * two-pass algorithm of Chan, Golub and LeVeque, 1983): an offset much larger than the spread costs no accuracy. Sums
+ * run over lanes in short blocks and go on in double. The same bits at any number of threads.
  * Aliasing: y may be x exactly (and skip's sum may be x or skip); any other overlap is not allowed. */
 #ifndef KERNELS_NORM_H
 #define KERNELS_NORM_H
@@ -27,15 +28,16 @@ typedef struct norm_kernels {
   norm_rows_fn rows;
   /* y[i] = x[i] * scale + shift for n elements; and [rows, c] with vectors of scale and shift; both clamped to lo..hi.
    */
-  void (*affine)(const float *x, float *y, int64_t n, float scale, float shift, float lo, float hi);
-  void (*affine_rows)(const float *x, float *y, int64_t rows, int64_t c, const float *scale, const float *shift,
-                      float lo, float hi);
-  /* The sum of n elements and of (x - mean)^2, in double. */
+  void (*affine)(const float *x, float *y, int64_t n, float center, float scale, float shift, float lo, float hi);
+  void (*affine_rows)(const float *x, float *y, int64_t rows, int64_t c, const float *center, const float *scale,
+                      const float *shift, float lo, float hi);
+  /* The sum of n elements; of x - mean, and of (x - mean)^2. */
   double (*sum)(const float *x, int64_t n);
-  double (*sum_square_about)(const float *x, int64_t n, float mean);
-  /* sum[c] += and square[c] += (x - mean[c])^2 over [rows, c]; either of sum and square may be NULL. */
-  void (*column_sums)(const float *x, int64_t rows, int64_t c, int64_t x_row, const float *mean, double *sum,
-                      double *square);
+  void (*moments)(const float *x, int64_t n, float mean, double *ret_sum, double *ret_square);
+  /* sum[c] += x - mean[c] and square[c] += (x - mean[c])^2 over [rows, c] with rows x_row elements apart; mean may be
+   * NULL, for 0, and square too. */
+  void (*column_moments)(const float *x, int64_t rows, int64_t c, int64_t x_row, const float *mean, double *sum,
+                         double *square);
 } norm_kernels;
 KERNEL_VARIANTS_DECLARE(norm);
 extern const norm_kernels norm__ref;
@@ -51,11 +53,11 @@ void norm_channel_affine_f32(const float *x, float *y, int64_t outer, int64_t ch
  * 16-byte aligned. */
 void norm_group_f32(const float *x, float *y, int64_t batch, int64_t channels, int64_t inner, int64_t groups,
                     const float *scale, const float *bias, float epsilon, pool *p);
-size_t norm_group_nhwc_scratch(int64_t batch, int64_t channels);
+size_t norm_group_nhwc_scratch(int64_t channels);
 void norm_group_nhwc_f32(const float *x, float *y, int64_t batch, int64_t inner, int64_t channels, int64_t groups,
                          const float *scale, const float *bias, float epsilon, void *scratch, pool *p);
-/* y = x / ||x||_p over the middle axis of [outer, n, inner], p = 1 or 2; a norm of 0 gives 0. */
-void norm_lp_f32(const float *x, float *y, int64_t outer, int64_t n, int64_t inner, int p, pool *pool);
+/* y = x / ||x|| over the middle axis of [outer, n, inner], by the norm p_norm = 1 or 2; a norm of 0 gives 0. */
+void norm_lp_f32(const float *x, float *y, int64_t outer, int64_t n, int64_t inner, int p_norm, pool *p);
 /* Local response normalisation across channels of [batch, channels, inner]:
  * y = x / (bias + alpha / size * sum over the window of x^2)^beta. y must not be x. */
 void norm_lrn_f32(const float *x, float *y, int64_t batch, int64_t channels, int64_t inner, int64_t size, float alpha,

@@ -43,7 +43,6 @@ void reduce_global_average_nchw_f32(const float *x, float *y, int64_t batch, int
 void reduce_global_average_nhwc_f32(const float *x, float *y, int64_t batch, int64_t hw, int64_t channels, pool *p);
 /* The index of the largest (or, with min, smallest) element; of equals the first, or with last the last. The first NaN
  * wins over all, as in numpy. n > 0. */
-void reduce_arg_f32(bool min, bool last, const float *x, int64_t *y, int64_t outer, int64_t n, int64_t inner,
-                    pool *p);
+void reduce_arg_f32(bool min, bool last, const float *x, int64_t *y, int64_t outer, int64_t n, int64_t inner, pool *p);
 
 #endif

@@ -22,6 +22,8 @@ VF_WORD void vf_store(float *p, vf v) { _mm256_storeu_ps(p, v); }
 VF_WORD vf vf_loadn(const float *p, int64_t n) { return _mm256_maskload_ps(p, vm_first(n)); }
 VF_WORD void vf_storen(float *p, vf v, int64_t n) { _mm256_maskstore_ps(p, vm_first(n), v); }
 VF_WORD vf vf_set1(float x) { return _mm256_set1_ps(x); }
+#define VF_KEEP(v) __asm__("" : "+x"(v))
+
 VF_WORD vf vf_zero(void) { return _mm256_setzero_ps(); }
 VF_WORD vf vf_add(vf a, vf b) { return _mm256_add_ps(a, b); }
 VF_WORD vf vf_sub(vf a, vf b) { return _mm256_sub_ps(a, b); }

@@ -20,6 +20,8 @@ VF_WORD void vf_store(float *p, vf v) { _mm512_storeu_ps(p, v); }
 VF_WORD vf vf_loadn(const float *p, int64_t n) { return _mm512_maskz_loadu_ps(vm_first(n), p); }
 VF_WORD void vf_storen(float *p, vf v, int64_t n) { _mm512_mask_storeu_ps(p, vm_first(n), v); }
 VF_WORD vf vf_set1(float x) { return _mm512_set1_ps(x); }
+#define VF_KEEP(v) __asm__("" : "+v"(v))
+
 VF_WORD vf vf_zero(void) { return _mm512_setzero_ps(); }
 VF_WORD vf vf_add(vf a, vf b) { return _mm512_add_ps(a, b); }
 VF_WORD vf vf_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }

@@ -37,6 +37,8 @@ VF_WORD void vf_storen(float *p, vf v, int64_t n) {
   if (n > 2) p[2] = vgetq_lane_f32(v, 2);
 }
 VF_WORD vf vf_set1(float x) { return vdupq_n_f32(x); }
+#define VF_KEEP(v) __asm__("" : "+w"(v))
+
 VF_WORD vf vf_zero(void) { return vdupq_n_f32(0); }
 VF_WORD vf vf_add(vf a, vf b) { return vaddq_f32(a, b); }
 VF_WORD vf vf_sub(vf a, vf b) { return vsubq_f32(a, b); }

@@ -38,6 +38,8 @@ VF_WORD void vf_storen(float *p, vf v, int64_t n) {
   if (n > 3) p[3] = v[3];
 }
 VF_WORD vf vf_set1(float x) { return (vf){x, x, x, x}; }
+#define VF_KEEP(v) ((void)(v))
+
 VF_WORD vf vf_zero(void) { return (vf){0, 0, 0, 0}; }
 VF_WORD vf vf_add(vf a, vf b) { return a + b; }
 VF_WORD vf vf_sub(vf a, vf b) { return a - b; }

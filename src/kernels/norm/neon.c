@@ -1,0 +1,3 @@
+#include "kernels/simd/neon.h"
+
+#include "kernels/norm/norm_body.h"

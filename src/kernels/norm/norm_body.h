@@ -1,0 +1,169 @@
+/* norm's body, in the words of simd/. Sums: four vectors of lanes over at most BLOCK of them, then on in double. */
+#include "kernels/norm/norm.h"
+
+#include <math.h>
+
+enum { BLOCK = 64 }; /* vectors: a lane adds up a quarter of them in float32 */
+
+VF_WORD vf any_load(const float *p, int64_t count) { return count >= VF_LANES ? vf_load(p) : vf_loadn(p, count); }
+VF_WORD void any_store(float *p, vf v, int64_t count) {
+  if (count >= VF_LANES)
+    vf_store(p, v);
+  else
+    vf_storen(p, v, count);
+}
+
+static double sum(const float *x, int64_t n) {
+  double total = 0;
+  int64_t i = 0;
+  while (i + VF_LANES <= n) {
+    vf acc[4];
+    for (int k = 0; k < 4; k++) acc[k] = vf_zero();
+    int64_t end = i + BLOCK * VF_LANES < n ? i + BLOCK * VF_LANES : n;
+    for (; i + 4 * VF_LANES <= end; i += 4 * VF_LANES)
+      for (int k = 0; k < 4; k++) acc[k] = vf_add(acc[k], vf_load(x + i + k * VF_LANES));
+    for (; i + VF_LANES <= end; i += VF_LANES) acc[0] = vf_add(acc[0], vf_load(x + i));
+    total += vf_sum_f64(vf_add(vf_add(acc[0], acc[1]), vf_add(acc[2], acc[3])));
+  }
+  return i < n ? total + vf_sum_f64(vf_loadn(x + i, n - i)) : total;
+}
+
+static void moments(const float *x, int64_t n, float mean, double *ret_sum, double *ret_square) {
+  const vf m = vf_set1(mean);
+  double total = 0, total_square = 0;
+  int64_t i = 0;
+  while (i + VF_LANES <= n) {
+    vf s[2] = {vf_zero(), vf_zero()}, q[2] = {vf_zero(), vf_zero()};
+    int64_t end = i + BLOCK * VF_LANES < n ? i + BLOCK * VF_LANES : n;
+    for (; i + 2 * VF_LANES <= end; i += 2 * VF_LANES)
+      for (int k = 0; k < 2; k++) {
+        vf d = vf_sub(vf_load(x + i + k * VF_LANES), m);
+        s[k] = vf_add(s[k], d);
+        q[k] = vf_fma(d, d, q[k]);
+      }
+    for (; i + VF_LANES <= end; i += VF_LANES) {
+      vf d = vf_sub(vf_load(x + i), m);
+      s[0] = vf_add(s[0], d);
+      q[0] = vf_fma(d, d, q[0]);
+    }
+    total += vf_sum_f64(vf_add(s[0], s[1]));
+    total_square += vf_sum_f64(vf_add(q[0], q[1]));
+  }
+  if (i < n) {
+    vf d = vf_fill_from(vf_sub(vf_loadn(x + i, n - i), m), n - i, vf_zero());
+    total += vf_sum_f64(d);
+    total_square += vf_sum_f64(vf_mul(d, d));
+  }
+  *ret_sum = total, *ret_square = total_square;
+}
+
+/* z = x + skip + skip_bias. */
+VF_WORD void add_skip(const float *x, const float *skip, const float *skip_bias, float *z, int64_t n) {
+  for (int64_t i = 0; i < n; i += VF_LANES) {
+    vf v = vf_add(any_load(x + i, n - i), any_load(skip + i, n - i));
+    if (skip_bias) v = vf_add(v, any_load(skip_bias + i, n - i));
+    any_store(z + i, v, n - i);
+  }
+}
+
+/* y = ((x - mean) - mean_rest) * inv_std * scale + bias: the rest is what float32 cannot hold of the mean. */
+VF_WORD void apply_row(const float *x, float *y, int64_t n, float mean, float mean_rest, float inv_std,
+                       const float *scale, const float *bias) {
+  const vf m = vf_set1(mean), rest = vf_set1(mean_rest), inv = vf_set1(inv_std);
+  for (int64_t i = 0; i < n; i += VF_LANES) {
+    int64_t count = n - i;
+    vf v = vf_mul(vf_sub(vf_sub(any_load(x + i, count), m), rest), inv);
+    if (scale) v = vf_mul(v, any_load(scale + i, count));
+    if (bias) v = vf_add(v, any_load(bias + i, count));
+    any_store(y + i, v, count);
+  }
+}
+
+static void norm_rows(const norm_row_options *o, const float *x, float *y, int64_t rows, int64_t n) {
+  for (int64_t r = 0; r < rows; r++) {
+    const float *from = x + r * n;
+    float *to = y + r * n;
+    if (o->skip) {
+      float *z = o->sum ? o->sum + r * n : to;
+      add_skip(from, o->skip + r * n, o->skip_bias, z, n);
+      from = z;
+    }
+    float mean = o->rms ? 0 : (float)(sum(from, n) / (double)n), mean_rest = 0;
+    double deviation, square;
+    moments(from, n, mean, &deviation, &square);
+    double variance = square / (double)n;
+    if (!o->rms) {
+      mean_rest = (float)(deviation / (double)n);
+      variance = variance - (double)mean_rest * mean_rest;
+      if (variance < 0) variance = 0;
+    }
+    float inv_std = (float)(1 / sqrt(variance + o->epsilon));
+    if (o->mean) o->mean[r] = mean + mean_rest;
+    if (o->inv_std) o->inv_std[r] = inv_std;
+    if (o->scale && o->bias)
+      apply_row(from, to, n, mean, mean_rest, inv_std, o->scale, o->bias);
+    else if (o->scale)
+      apply_row(from, to, n, mean, mean_rest, inv_std, o->scale, NULL);
+    else
+      apply_row(from, to, n, mean, mean_rest, inv_std, NULL, o->bias);
+  }
+}
+
+static void affine(const float *x, float *y, int64_t n, float center_, float scale_, float shift_, float lo_,
+                   float hi_) {
+  const vf center = vf_set1(center_), scale = vf_set1(scale_), shift = vf_set1(shift_);
+  const vf lo = vf_set1(lo_), hi = vf_set1(hi_);
+  for (int64_t i = 0; i < n; i += VF_LANES) {
+    vf v = vf_fma(vf_sub(any_load(x + i, n - i), center), scale, shift);
+    any_store(y + i, vf_min(hi, vf_max(lo, v)), n - i);
+  }
+}
+
+VF_WORD void run_affine_rows(const float *x, float *y, int64_t rows, int64_t c, bool centered, const float *center,
+                             const float *scale, const float *shift, vf lo, vf hi) {
+  for (int64_t r = 0; r < rows; r++, x += c, y += c)
+    for (int64_t i = 0; i < c; i += VF_LANES) {
+      int64_t count = c - i;
+      vf v = any_load(x + i, count);
+      if (centered) v = vf_sub(v, any_load(center + i, count));
+      v = vf_fma(v, any_load(scale + i, count), any_load(shift + i, count));
+      any_store(y + i, vf_min(hi, vf_max(lo, v)), count);
+    }
+}
+
+static void affine_rows(const float *x, float *y, int64_t rows, int64_t c, const float *center, const float *scale,
+                        const float *shift, float lo, float hi) {
+  if (center)
+    run_affine_rows(x, y, rows, c, true, center, scale, shift, vf_set1(lo), vf_set1(hi));
+  else
+    run_affine_rows(x, y, rows, c, false, NULL, scale, shift, vf_set1(lo), vf_set1(hi));
+}
+
+/* One vector of columns, over blocks of rows that are short enough for float32. */
+VF_WORD void column_block(const float *x, int64_t rows, int64_t count, int64_t x_row, const float *mean, double *total,
+                          double *square) {
+  const vf m = mean ? any_load(mean, count) : vf_zero();
+  for (int64_t begin = 0; begin < rows; begin += BLOCK) {
+    int64_t end = begin + BLOCK < rows ? begin + BLOCK : rows;
+    vf s = vf_zero(), q = vf_zero();
+    for (int64_t r = begin; r < end; r++) {
+      vf d = vf_sub(any_load(x + r * x_row, count), m);
+      s = vf_add(s, d);
+      q = vf_fma(d, d, q);
+    }
+    float lanes[VF_LANES];
+    vf_store(lanes, s);
+    for (int64_t i = 0; i < VF_LANES && i < count; i++) total[i] += lanes[i];
+    vf_store(lanes, q);
+    for (int64_t i = 0; i < VF_LANES && i < count && square; i++) square[i] += lanes[i];
+  }
+}
+
+static void column_moments(const float *x, int64_t rows, int64_t c, int64_t x_row, const float *mean, double *total,
+                           double *square) {
+  for (int64_t i = 0; i < c; i += VF_LANES)
+    column_block(x + i, rows, c - i, x_row, mean ? mean + i : NULL, total + i, square ? square + i : NULL);
+}
+
+const norm_kernels VF_NAME(norm);
+const norm_kernels VF_NAME(norm) = {norm_rows, affine, affine_rows, sum, moments, column_moments};
