@@ -1,14 +1,11 @@
-/* kernels/depthwise: the loops around the tiles.
- *
- * A job is one output row of one block of channels, with the row fastest: a block is so narrow that the input rows of a
- * kernel stay in L1, so that each is fetched from L2 once and not once for each of its output rows. */
+/* kernels/depthwise: the loops around the tiles. A job is one output row of one block of channels, the row fastest. */
 #include "kernels/depthwise/depthwise.h"
 #include "base/mem.h"
 #include "kernels/conv/conv_impl.h"
 
 #include <string.h>
 
-enum { DEPTHWISE_L1_BYTES = 24 << 10 };
+enum { DEPTHWISE_L1_BYTES = 24 << 10, DEPTHWISE_L2_BYTES = 512 << 10, DEPTHWISE_IMAGE_BYTES = 1 << 20 };
 
 #define VARIANT(variant) extern const depthwise_f32_variant variant;
 #include "kernels/depthwise/variants.def"
@@ -124,6 +121,19 @@ static void depthwise_body(void *arg, int64_t begin, int64_t end, int worker) {
   }
 }
 
+/* Channels of a block, whole vectors. An image that L2 holds is cut so that the rows of a kernel fit L1; from a larger
+ * one whole rows are read, since only they are fetched ahead of their use. */
+static int64_t depthwise_block(const conv_geometry *g, int64_t channels, int64_t lanes) {
+  int64_t pixels = g->in[1] * g->in[2], all = (channels + lanes - 1) / lanes;
+  bool fits = pixels * channels * (int64_t)sizeof(float) <= DEPTHWISE_IMAGE_BYTES;
+  int64_t row_bytes = g->in[2] * g->kernel[1] * lanes * (int64_t)sizeof(float) + 1;
+  int64_t vectors = (fits ? DEPTHWISE_L1_BYTES : DEPTHWISE_L2_BYTES) / row_bytes;
+  if (vectors < 2) vectors = 2;
+  if (vectors > all) vectors = all;
+  int64_t blocks = (all + vectors - 1) / vectors;
+  return (all + blocks - 1) / blocks * lanes;
+}
+
 static void depthwise_run(const conv_run_args *a) {
   depthwise_job job = {
       .args = a, .g = conv_geometry_of(&a->plan->params, a->plan->gemm), .channels = a->plan->params.channels_in};
@@ -133,12 +143,7 @@ static void depthwise_run(const conv_run_args *a) {
   int64_t room = g->in[2] - 1 - reach + g->pad[2], end = room < 0 ? 0 : room / g->stride[2] + 1;
   job.inner0 = first;
   job.inner1 = end < g->out[2] ? end : g->out[2];
-  int64_t row_bytes = (g->in[2] < 1 ? 1 : g->in[2]) * g->kernel[1] * lanes * (int64_t)sizeof(float);
-  int64_t vectors = DEPTHWISE_L1_BYTES / row_bytes, all = (job.channels + lanes - 1) / lanes;
-  if (vectors < 2) vectors = 2;
-  if (vectors > all) vectors = all;
-  job.blocks = (all + vectors - 1) / vectors;
-  job.block = (all + job.blocks - 1) / job.blocks * lanes;
+  job.block = depthwise_block(g, job.channels, lanes);
   job.blocks = (job.channels + job.block - 1) / job.block;
   int64_t images = g->batch * g->out[0], macs = job.block * g->out[2] * g->taps;
   pool_run(a->pool, images * job.blocks * g->out[1], 1 + (GEMM_JOB_MACS >> 2) / macs, depthwise_body, &job);

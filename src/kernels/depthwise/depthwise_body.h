@@ -12,58 +12,57 @@
 #define DW_INLINE static inline __attribute__((always_inline))
 #define DW_UNROLL _Pragma("GCC unroll 16")
 
-/* The sums of one vector of channels. K = 0: any kernel. `full` and n: as below. */
-DW_INLINE void dw_sum(const depthwise_f32_tile *t, const float *x, const float *w, vf acc[DEPTHWISE_PIXELS],
-                      const int P, const int K, const int S, const bool full, int64_t n) {
-  int64_t x_tap = t->x_tap, x_pixel = t->x_pixel;
-  for (int ky = 0; ky < t->n_y; ky++, x += t->x_row, w += t->w_row) {
+#define DW_LOAD(p) (full ? vf_load(p) : vf_loadn(p, n))
+
+/* One vector of channels: x, y, residual point to it. K = 0: any kernel. `full`: all lanes, else the first n. The tile
+ * is a copy whose address nobody has, so that a store cannot make the compiler read its fields again. */
+DW_INLINE void dw_vector(const depthwise_f32_tile t, const float *x, const float *w, vf bias, const float *residual,
+                         float *y, const int P, const int K, const int S, const bool full, int64_t n) {
+  vf acc[DEPTHWISE_PIXELS];
+  DW_UNROLL for (int p = 0; p < P; p++) acc[p] = bias;
+  for (int ky = 0; ky < t.n_y; ky++, x += t.x_row, w += t.w_row) {
     if (K > 0) {
       vf in[(DEPTHWISE_PIXELS - 1) * 2 + 5];
-      DW_UNROLL for (int i = 0; i < (P - 1) * S + K; i++) in[i] =
-          full ? vf_load(x + i * x_tap) : vf_loadn(x + i * x_tap, n);
+      DW_UNROLL for (int i = 0; i < (P - 1) * S + K; i++) {
+        in[i] = DW_LOAD(x + i * t.x_tap);
+        VF_KEEP(in[i]);
+      }
       DW_UNROLL for (int k = 0; k < K; k++) {
         vf wv = vf_load(w + k * VF_LANES);
+        VF_KEEP(wv);
         DW_UNROLL for (int p = 0; p < P; p++) acc[p] = vf_fma(in[p * S + k], wv, acc[p]);
       }
     } else {
-      for (int k = 0; k < t->n_x; k++) {
+      for (int k = 0; k < t.n_x; k++) {
         vf wv = vf_load(w + k * VF_LANES);
-        const float *at = x + k * x_tap;
-        DW_UNROLL for (int p = 0; p < P; p++) {
-          acc[p] = vf_fma(full ? vf_load(at + p * x_pixel) : vf_loadn(at + p * x_pixel, n), wv, acc[p]);
-        }
+        DW_UNROLL for (int p = 0; p < P; p++) acc[p] = vf_fma(DW_LOAD(x + k * t.x_tap + p * t.x_pixel), wv, acc[p]);
       }
     }
   }
-}
-
-/* Channels [c, c + VF_LANES), or the n that are left. */
-DW_INLINE void dw_vector(const depthwise_f32_tile *t, int64_t c, const float *w, const int P, const int K, const int S,
-                         const bool full, int64_t n) {
-  vf acc[DEPTHWISE_PIXELS];
-  vf bias = full ? vf_load(t->bias + c) : vf_loadn(t->bias + c, n), lo = vf_set1(t->lo), hi = vf_set1(t->hi);
-  DW_UNROLL for (int p = 0; p < P; p++) acc[p] = bias;
-  dw_sum(t, t->x + c, w, acc, P, K, S, full, n);
-  if (t->residual) {
-    const float *r = t->residual + c;
-    DW_UNROLL for (int p = 0; p < P; p++) {
-      acc[p] = vf_add(acc[p], full ? vf_load(r + p * t->residual_pixel) : vf_loadn(r + p * t->residual_pixel, n));
-    }
+  if (residual) {
+    DW_UNROLL for (int p = 0; p < P; p++) acc[p] = vf_add(acc[p], DW_LOAD(residual + p * t.residual_pixel));
   }
+  vf lo = vf_set1(t.lo), hi = vf_set1(t.hi);
   DW_UNROLL for (int p = 0; p < P; p++) {
-    vf y = vf_min(hi, vf_max(lo, acc[p]));
+    vf v = vf_min(hi, vf_max(lo, acc[p]));
     if (full)
-      vf_store(t->y + c + p * t->y_pixel, y);
+      vf_store(y + p * t.y_pixel, v);
     else
-      vf_storen(t->y + c + p * t->y_pixel, y, n);
+      vf_storen(y + p * t.y_pixel, v, n);
   }
 }
 
-DW_INLINE void dw_tile(const depthwise_f32_tile *t, const int P, const int K, const int S) {
-  const float *w = t->w;
+DW_INLINE void dw_tile(const depthwise_f32_tile *tile, const int P, const int K, const int S) {
+  const depthwise_f32_tile t = *tile;
+  const float *w = t.w;
   int64_t c = 0;
-  for (; c + VF_LANES <= t->channels; c += VF_LANES, w += t->w_block) dw_vector(t, c, w, P, K, S, true, 0);
-  if (c < t->channels) dw_vector(t, c, w, P, K, S, false, t->channels - c);
+  for (; c + VF_LANES <= t.channels; c += VF_LANES, w += t.w_block) {
+    const float *residual = t.residual ? t.residual + c : t.residual;
+    dw_vector(t, t.x + c, w, vf_load(t.bias + c), residual, t.y + c, P, K, S, true, 0);
+  }
+  int64_t n = t.channels - c;
+  const float *residual = t.residual ? t.residual + c : t.residual;
+  if (n > 0) dw_vector(t, t.x + c, w, vf_loadn(t.bias + c, n), residual, t.y + c, P, K, S, false, n);
 }
 
 #define DW_DEFINE(P, K, S) \
