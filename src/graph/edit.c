@@ -20,84 +20,108 @@ static void graph_set_producers(graph *g) {
       if (g->nodes[i].out[k] != VALUE_ABSENT) g->values[g->nodes[i].out[k]].producer = i;
 }
 
-/* Depth-first by hand: a stack of nodes, each with the reads that are left to look at. */
-typedef struct sort_reads {
+/* Which nodes each node waits for: producers of what it reads, those of node i at edges[first[i]] to edges[first[i + 1]]. */
+typedef struct sort_edges {
   const graph *g;
-  const char *state; /* by node: 0 not seen, 1 on the stack, 2 done */
-  int next;          /* a producer that is not done, or -1 */
-} sort_reads;
+  size_t count;
+  int *edges; /* NULL while counting */
+} sort_edges;
 
-static void sort_find_open(value_id v, void *arg) {
-  sort_reads *r = arg;
-  int p = r->g->values[v].producer;
-  if (r->next < 0 && p >= 0 && r->state[p] != 2) r->next = p;
+static void sort_add_edge(value_id v, void *arg) {
+  sort_edges *e = arg;
+  int p = e->g->values[v].producer;
+  if (p < 0) return;
+  if (e->edges) e->edges[e->count] = p;
+  e->count++;
 }
 
-static bool graph_is_sorted(const graph *g, sort_reads *r, char *state) {
-  for (int i = 0; i < g->n_nodes; i++) {
-    r->next = -1;
-    node_visit_reads(&g->nodes[i], sort_find_open, r);
-    if (r->next >= 0) return false;
-    state[i] = 2;
-  }
+static bool graph_is_sorted(const graph *g, const int *edges, const size_t *first) {
+  for (int i = 0; i < g->n_nodes; i++)
+    for (size_t k = first[i]; k < first[i + 1]; k++)
+      if (edges[k] >= i) return false;
   return true;
 }
 
-ledge_status graph_sort(graph *g, ledge_error *error) {
-  graph_set_producers(g);
-  size_t n = (size_t)g->n_nodes;
-  char *state = mem_alloc_array(n, 1);
-  int *stack = mem_alloc_array(n, sizeof *stack), *order = mem_alloc_array(n, sizeof *order);
-  node *sorted = NULL;
-  ledge_status status = LEDGE_OK;
-  sort_reads r = {g, state, -1};
-  if (!state || !stack || !order) {
-    status = error_memory(error, n * 9, "sorting a graph");
-    goto cleanup;
-  }
-  if (graph_is_sorted(g, &r, state)) goto cleanup;
-  memset(state, 0, n);
+static ledge_status sort_cycle(const graph *g, int i, ledge_error *error) {
+  char label[160];
+  const node *at = &g->nodes[i];
+  error_set_at(error, LEDGE_ERROR_FORMAT, at->offset,
+               "%s takes part in a cycle: it reads what is made from its own output", node_label(g, at, label, sizeof label));
+  error_node(error, at->name);
+  return LEDGE_ERROR_FORMAT;
+}
+
+/* Depth-first by hand, from each node in the given order: what it waits for, then the node. next[i]: the edge of node i
+ * to follow next; state: 0 not seen, 1 on the stack, 2 done. Each edge is looked at once. */
+static ledge_status sort_nodes(const graph *g, const int *edges, const size_t *first, size_t *next, char *state, int *stack,
+                               int *order, ledge_error *error) {
   int count = 0;
   for (int start = 0; start < g->n_nodes; start++) {
     if (state[start]) continue;
     int top = 0;
     stack[0] = start;
     state[start] = 1;
+    next[start] = first[start];
     while (top >= 0) {
       int i = stack[top];
-      r.next = -1;
-      node_visit_reads(&g->nodes[i], sort_find_open, &r);
-      if (r.next < 0) {
+      if (next[i] == first[i + 1]) {
         state[i] = 2;
         order[count++] = i;
         top--;
-      } else if (state[r.next] == 1) {
-        char label[160];
-        const node *at = &g->nodes[r.next];
-        error_set_at(error, LEDGE_ERROR_FORMAT, at->offset, "%s takes part in a cycle: it reads what is made from its own output",
-                     node_label(g, at, label, sizeof label));
-        error_node(error, at->name);
-        status = LEDGE_ERROR_FORMAT;
-        goto cleanup;
-      } else {
-        state[r.next] = 1;
-        stack[++top] = r.next;
+        continue;
       }
+      int p = edges[next[i]++];
+      if (state[p] == 1) return sort_cycle(g, p, error);
+      if (state[p] == 2) continue;
+      state[p] = 1;
+      next[p] = first[p];
+      stack[++top] = p;
     }
   }
-  sorted = mem_alloc_array(n, sizeof *sorted);
-  if (!sorted) {
-    status = error_memory(error, n * sizeof *sorted, "sorting a graph");
-    goto cleanup;
-  }
+  return LEDGE_OK;
+}
+
+static ledge_status sort_reorder(graph *g, const int *order, ledge_error *error) {
+  size_t n = (size_t)g->n_nodes;
+  node *sorted = mem_alloc_array(n, sizeof *sorted);
+  if (!sorted) return error_memory(error, n * sizeof *sorted, "sorting a graph");
   for (size_t i = 0; i < n; i++) sorted[i] = g->nodes[order[i]];
   if (n) memcpy(g->nodes, sorted, n * sizeof *sorted);
+  mem_free(sorted);
   graph_set_producers(g);
+  return LEDGE_OK;
+}
+
+ledge_status graph_sort(graph *g, ledge_error *error) {
+  graph_set_producers(g);
+  size_t n = (size_t)g->n_nodes;
+  sort_edges e = {.g = g};
+  for (size_t i = 0; i < n; i++) node_visit_reads(&g->nodes[i], sort_add_edge, &e);
+  size_t *first = mem_alloc_array(n + 1, sizeof *first), *next = mem_alloc_array(n, sizeof *next);
+  int *edges = mem_alloc_array(e.count, sizeof *edges), *stack = mem_alloc_array(n, sizeof *stack),
+      *order = mem_alloc_array(n, sizeof *order);
+  char *state = mem_alloc_array(n, 1);
+  ledge_status status = LEDGE_OK;
+  if (!first || !next || !edges || !stack || !order || !state) {
+    status = error_memory(error, n * 25 + e.count * sizeof *edges, "sorting a graph");
+    goto cleanup;
+  }
+  e = (sort_edges){.g = g, .edges = edges};
+  for (size_t i = 0; i < n; i++) {
+    first[i] = e.count;
+    node_visit_reads(&g->nodes[i], sort_add_edge, &e);
+  }
+  first[n] = e.count;
+  if (graph_is_sorted(g, edges, first)) goto cleanup;
+  status = sort_nodes(g, edges, first, next, state, stack, order, error);
+  if (!status) status = sort_reorder(g, order, error);
 cleanup:
-  mem_free(state);
+  mem_free(first);
+  mem_free(next);
+  mem_free(edges);
   mem_free(stack);
   mem_free(order);
-  mem_free(sorted);
+  mem_free(state);
   return status;
 }
 
