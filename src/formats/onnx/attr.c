@@ -202,6 +202,7 @@ static ledge_status read_contents(onnx_in *in, const attr_fields *a, const attr_
     case A_SPARSE:
       out->type = ATTR_TENSOR;
       if (type == ATTR_TENSOR ? !a->has_t : !a->has_sparse) return missing(in, a, "tensor");
+      if (type == A_SPARSE && !strcmp(out->name, "sparse_value")) out->name = "value"; /* of Constant, now dense */
       TRY(onnx_alloc(in, 1, sizeof *t, "an attribute", &t));
       out->t = t;
       return type == ATTR_TENSOR ? read_tensor(in, a->t, t) : read_sparse(in, a->sparse, t);
@@ -278,7 +279,7 @@ static ledge_status read_attr(onnx_in *in, onnx_scope *s, reader r, attr *ret, b
   }
   TRY(onnx_name(in, own.name, "an attribute's name", &out.name));
   ledge_status status = read_contents(in, &a, &p, &out);
-  if (status) return error_prefix(in->error, status, "attribute '%.*s'", ONNX_SHOW(own.name));
+  if (status) return onnx_prefix(in, status, "attribute '%.*s'", ONNX_SHOW(own.name));
   *ret = out;
   return LEDGE_OK;
 }

@@ -77,8 +77,7 @@ static ledge_status open_map(onnx_in *in, const onnx_tensor *t, file_map **ret) 
     close(fd);
   }
   if (path != local) mem_free(path);
-  if (status)
-    error_prefix(in->error, status, "tensor '%.*s' at byte %llu", ONNX_SHOW(t->name), (unsigned long long)t->at);
+  if (status) onnx_prefix(in, status, "tensor '%.*s' at byte %llu", ONNX_SHOW(t->name), (unsigned long long)t->at);
   return status;
 }
 

@@ -295,5 +295,5 @@ ledge_status onnx_call_function(onnx_in *in, onnx_scope *s, const onnx_function 
   onnx_scope_deinit(&body);
   mem_free(bindings);
   mem_free(outs);
-  return status ? error_prefix(in->error, status, "in function '%.100s'", f->name) : LEDGE_OK;
+  return status ? onnx_prefix(in, status, "in function '%.100s'", f->name) : LEDGE_OK;
 }

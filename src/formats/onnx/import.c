@@ -11,6 +11,7 @@
 #include "formats/onnx/read.h"
 #include "tensor/mapped.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 
 enum { LIMIT_BASE = 16 << 20, LIMIT_PER_BYTE = 10, STEPS_BASE = 1 << 20, STEPS_PER_BYTE = 16 };
@@ -76,6 +77,17 @@ ledge_status onnx_property(onnx_in *in, reader r, property *ret) {
   TRY(wire_close(&w, in->error));
   TRY(onnx_text(in, key, "a metadata key", &ret->key));
   return onnx_text(in, text, "a metadata value", &ret->value);
+}
+
+ledge_status onnx_prefix(onnx_in *in, ledge_status status, const char *format, ...) {
+  enum { MAX_PREFIXES = 6 };
+  if (in->n_prefixes++ >= MAX_PREFIXES) return status;
+  char text[256];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(text, sizeof text, format, args);
+  va_end(args);
+  return error_prefix(in->error, status, "%s", text);
 }
 
 ledge_status onnx_changed(onnx_in *in) {
@@ -265,8 +277,8 @@ ledge_status onnx_read_node(onnx_in *in, onnx_scope *s, reader r) {
   if (!status) return LEDGE_OK;
   char name[128], op[128];
   error_node(in->error, short_text(n.name, name, sizeof name));
-  return error_prefix(in->error, status, "node '%s' (%s) at byte %llu", name, short_text(n.op, op, sizeof op),
-                      (unsigned long long)n.at);
+  return onnx_prefix(in, status, "node '%s' (%s) at byte %llu", name, short_text(n.op, op, sizeof op),
+                     (unsigned long long)n.at);
 }
 
 /* ---- graphs ---- */
@@ -340,7 +352,7 @@ static ledge_status declare_inputs(onnx_in *in, onnx_scope *s, reader r, size_t 
     s->g->inputs[s->g->n_inputs++] = v;
     if (!info.has_type) continue;
     ledge_status status = set_type(in, s, v, &info);
-    if (status) return error_prefix(in->error, status, "graph input '%.*s'", ONNX_SHOW(info.name));
+    if (status) return onnx_prefix(in, status, "graph input '%.*s'", ONNX_SHOW(info.name));
   }
   return wire_close(&w, in->error);
 }
@@ -405,7 +417,7 @@ static ledge_status read_types(onnx_in *in, onnx_scope *s, reader r) {
     if (!info.has_type || !info.name.size) continue;
     if (!hash_get(&s->names, (const char *)info.name.data, info.name.size, &v) || s->g->values[v].type.kind) continue;
     ledge_status status = set_type(in, s, v, &info);
-    if (status) return error_prefix(in->error, status, "value '%.*s'", ONNX_SHOW(info.name));
+    if (status) return onnx_prefix(in, status, "value '%.*s'", ONNX_SHOW(info.name));
   }
   return wire_close(&w, in->error);
 }
@@ -476,7 +488,7 @@ ledge_status onnx_read_graph(onnx_in *in, onnx_scope *parent, onnx_names *outer,
   in->depth--;
   onnx_scope_deinit(&s);
   onnx_names_deinit(&names);
-  if (status) return error_prefix(in->error, status, "graph '%.100s'", name);
+  if (status) return onnx_prefix(in, status, "graph '%.100s'", name);
   *ret = g;
   return LEDGE_OK;
 }

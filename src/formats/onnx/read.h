@@ -32,6 +32,7 @@ typedef struct onnx_in {
   int n_functions;
   hash function_names; /* "domain\0name\0overload" -> index */
   int n_fresh;         /* names made so far */
+  int n_prefixes;      /* of the error, which names the innermost places */
   onnx_external *external;
   value_id *ids; /* scratch: a node's inputs and outputs */
   size_t cap_ids;
@@ -48,6 +49,8 @@ ledge_status onnx_check_name(reader r, const char *what, ledge_error *error);
 ledge_status onnx_name(onnx_in *in, reader r, const char *what, const char **ret);
 /* A copy of any length, without NUL. */
 ledge_status onnx_text(onnx_in *in, reader r, const char *what, const char **ret);
+/* error_prefix, for the innermost few places: a message must not be pushed out by the graphs around it. */
+ledge_status onnx_prefix(onnx_in *in, ledge_status status, const char *format, ...) LEDGE_PRINTF(3, 4);
 /* The bytes are not what they were a pass ago. */
 ledge_status onnx_changed(onnx_in *in);
 ledge_status onnx_property(onnx_in *in, reader r, property *ret);

@@ -233,7 +233,7 @@ static ledge_status alloc_elements(onnx_in *in, const onnx_tensor *t, size_t byt
     return ret->data ? LEDGE_OK : error_memory(in->error, bytes, "a tensor");
   }
   ledge_status status = onnx_check_limit(in, bytes, "a tensor");
-  if (status) return error_prefix(in->error, status, "tensor '%.*s'", ONNX_SHOW(t->name));
+  if (status) return onnx_prefix(in, status, "tensor '%.*s'", ONNX_SHOW(t->name));
   storage *s = storage_create(bytes);
   if (!s) return error_memory(in->error, bytes, "a tensor");
   memset(s->data, 0, bytes);
