@@ -20,7 +20,8 @@ static void graph_set_producers(graph *g) {
       if (g->nodes[i].out[k] != VALUE_ABSENT) g->values[g->nodes[i].out[k]].producer = i;
 }
 
-/* Which nodes each node waits for: producers of what it reads, those of node i at edges[first[i]] to edges[first[i + 1]]. */
+/* Which nodes each node waits for: producers of what it reads, those of node i at edges[first[i]] to edges[first[i +
+ * 1]]. */
 typedef struct sort_edges {
   const graph *g;
   size_t count;
@@ -46,15 +47,16 @@ static ledge_status sort_cycle(const graph *g, int i, ledge_error *error) {
   char label[160];
   const node *at = &g->nodes[i];
   error_set_at(error, LEDGE_ERROR_FORMAT, at->offset,
-               "%s takes part in a cycle: it reads what is made from its own output", node_label(g, at, label, sizeof label));
+               "%s takes part in a cycle: it reads what is made from its own output",
+               node_label(g, at, label, sizeof label));
   error_node(error, at->name);
   return LEDGE_ERROR_FORMAT;
 }
 
 /* Depth-first by hand, from each node in the given order: what it waits for, then the node. next[i]: the edge of node i
  * to follow next; state: 0 not seen, 1 on the stack, 2 done. Each edge is looked at once. */
-static ledge_status sort_nodes(const graph *g, const int *edges, const size_t *first, size_t *next, char *state, int *stack,
-                               int *order, ledge_error *error) {
+static ledge_status sort_nodes(const graph *g, const int *edges, const size_t *first, size_t *next, char *state,
+                               int *stack, int *order, ledge_error *error) {
   int count = 0;
   for (int start = 0; start < g->n_nodes; start++) {
     if (state[start]) continue;
@@ -194,8 +196,7 @@ static void verify_read(value_id v, void *arg) {
   if (s->bad == VALUE_ABSENT && (v < 0 || v >= s->g->n_values || !s->made[v])) s->bad = v;
 }
 
-static ledge_status verify_node_error(const graph *g, const node *n, ledge_error *error, const char *what,
-                                      value_id v) {
+static ledge_status verify_node_error(const graph *g, const node *n, ledge_error *error, const char *what, value_id v) {
   char label[160];
   error_set_at(error, LEDGE_ERROR_FORMAT, n->offset, "%s %s '%s'", node_label(g, n, label, sizeof label), what,
                v >= 0 && v < g->n_values ? g->values[v].name : "?");
@@ -211,7 +212,8 @@ static ledge_status verify_nodes(const graph *g, bool *made, ledge_error *error)
     const node *n = &g->nodes[i];
     verify_state s = {g, made, VALUE_ABSENT};
     node_visit_reads(n, verify_read, &s);
-    if (s.bad != VALUE_ABSENT) return verify_node_error(g, n, error, "reads a value that nothing makes before it:", s.bad);
+    if (s.bad != VALUE_ABSENT)
+      return verify_node_error(g, n, error, "reads a value that nothing makes before it:", s.bad);
     for (int k = 0; k < n->n_out; k++) {
       value_id v = n->out[k];
       if (v == VALUE_ABSENT) continue;
