@@ -1,8 +1,7 @@
-/* text/regex: full matches through PCRE2. Two matchers share a pattern:
- *
- *   pcre2_match       backtracks: fast on what people write, exponential on what they should not; bounded by a count
- *   pcre2_dfa_match   follows all alternatives at once and never goes back; taken when the count is reached, and
- * bounded by the number of items that it passes, which automatic callouts report, and by the size of its work space */
+/* text/regex: full matches through PCRE2, which backtracks: fast on what people write, exponential on what they should
+ * not. Its own limit counts steps, but one step may run over the whole text. So a pattern is compiled twice: as it is,
+ * tried with a few steps; and with automatic callouts before each item, which charge a budget by how far the place in
+ * the text has moved since the last one. */
 #include "text/regex.h"
 
 #include "base/error.h"
@@ -13,12 +12,10 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
-#define REGEX_HEAP_KIB_MAX 16384       /* of the backtracking matcher */
-#define REGEX_DEPTH_MAX 10000          /* nested groups that remember where they were */
-#define REGEX_CALLOUTS_MAX 20000000    /* of the other one: about a second */
-#define REGEX_WORKSPACE_FIRST 4096     /* ints */
-#define REGEX_WORKSPACE_MAX (1u << 20) /* ints */
-#define REGEX_NEST_MAX 200             /* parentheses */
+#define REGEX_STEPS_FIRST 10000
+#define REGEX_WORK_MAX 30000000   /* items and bytes: about a second */
+#define REGEX_HEAP_KIB_MAX 262144 /* for the places to go back to */
+#define REGEX_NEST_MAX 200        /* parentheses */
 
 struct regex {
   pcre2_general_context *memory;
@@ -49,7 +46,14 @@ static ledge_status regex_build(regex *r, const char *pattern, size_t size, uint
   PCRE2_SIZE at;
   *ret = pcre2_compile((PCRE2_SPTR)pattern, size, options, &code, &at, context);
   pcre2_compile_context_free(context);
-  return *ret ? LEDGE_OK : regex_refuse(pattern, size, code, at, error);
+  if (!*ret) return regex_refuse(pattern, size, code, at, error);
+  uint32_t references = 0; /* each may compare much of the text, uncounted */
+  pcre2_pattern_info(*ret, PCRE2_INFO_BACKREFMAX, &references);
+  if (references > 0)
+    return error_set(error, LEDGE_ERROR_UNSUPPORTED,
+                     "the regular expression \"%.*s\" has a back reference, which RE2 has not",
+                     (int)(size < 200 ? size : 200), pattern);
+  return LEDGE_OK;
 }
 
 ledge_status regex_compile(const char *pattern, size_t size, regex **ret, ledge_error *error) {
@@ -77,39 +81,31 @@ void regex_destroy(regex *r) {
   mem_free(r);
 }
 
-static int regex_on_callout(pcre2_callout_block *block, void *left) {
-  return --*(int64_t *)left < 0 ? PCRE2_ERROR_CALLOUT : 0;
+typedef struct regex_work {
+  int64_t left;
+  PCRE2_SIZE position;
+} regex_work;
+
+static int regex_on_callout(pcre2_callout_block *block, void *user) {
+  regex_work *work = user;
+  PCRE2_SIZE at = block->current_position;
+  work->left -= 1 + (int64_t)(at > work->position ? at - work->position : work->position - at);
+  work->position = at;
+  return work->left < 0 ? PCRE2_ERROR_CALLOUT : 0;
 }
 
-/* The matcher without backtracking, its work space doubled until it suffices. PCRE2's code. */
-static int match_counted(const regex *r, const char *text, size_t size, pcre2_match_data *data,
-                         pcre2_match_context *limits) {
-  int64_t left = REGEX_CALLOUTS_MAX;
-  pcre2_set_callout(limits, regex_on_callout, &left);
-  for (size_t n = REGEX_WORKSPACE_FIRST; n <= REGEX_WORKSPACE_MAX; n *= 4) {
-    int *workspace = mem_alloc_array(n, sizeof *workspace);
-    if (!workspace) return PCRE2_ERROR_NOMEMORY;
-    int code = pcre2_dfa_match(r->code_counted, (PCRE2_SPTR)text, size, 0, PCRE2_ANCHORED | PCRE2_ENDANCHORED, data,
-                               limits, workspace, n);
-    mem_free(workspace);
-    if (code != PCRE2_ERROR_DFA_WSSIZE) return code;
-  }
-  return PCRE2_ERROR_DFA_WSSIZE;
-}
-
-static ledge_status regex_verdict(int code, bool *ret_matches, ledge_error *error) {
+static ledge_status regex_verdict(int code, size_t size, bool *ret_matches, ledge_error *error) {
   if (code >= 0 || code == PCRE2_ERROR_NOMATCH) {
     *ret_matches = code >= 0;
     return LEDGE_OK;
   }
   if (code == PCRE2_ERROR_NOMEMORY) return error_memory(error, 0, "a regular expression");
   char text[160] = "";
-  pcre2_get_error_message(code, (PCRE2_UCHAR *)text, sizeof text);
+  if (code != PCRE2_ERROR_CALLOUT) pcre2_get_error_message(code, (PCRE2_UCHAR *)text, sizeof text);
   return error_set(
       error, LEDGE_ERROR_LIMIT,
-      "a regular expression takes too long on a string (%s): write it without repeats inside repeats, look-around and "
-      "back references",
-      text);
+      "a regular expression takes too long on a string of %zu bytes%s%s: write it without repeats inside repeats", size,
+      text[0] ? ": " : "", text);
 }
 
 ledge_status regex_full_match(const regex *r, const char *text, size_t size, bool *ret_matches, ledge_error *error) {
@@ -119,17 +115,21 @@ ledge_status regex_full_match(const regex *r, const char *text, size_t size, boo
   pcre2_match_context *limits = pcre2_match_context_create(r->memory);
   int code = PCRE2_ERROR_NOMEMORY;
   if (data && limits) {
-    pcre2_set_match_limit(limits, REGEX_STEPS_MAX);
-    pcre2_set_depth_limit(limits, REGEX_DEPTH_MAX);
-    pcre2_set_heap_limit(limits, REGEX_HEAP_KIB_MAX);
     const uint32_t options = PCRE2_ANCHORED | PCRE2_ENDANCHORED | PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT;
+    regex_work work = {.left = REGEX_WORK_MAX};
+    pcre2_set_heap_limit(limits, REGEX_HEAP_KIB_MAX);
+    pcre2_set_match_limit(limits, REGEX_STEPS_FIRST);
     code = pcre2_match(r->code, (PCRE2_SPTR)text, size, 0, options, data, limits);
-    if (code == PCRE2_ERROR_MATCHLIMIT || code == PCRE2_ERROR_DEPTHLIMIT || code == PCRE2_ERROR_HEAPLIMIT)
-      code = match_counted(r, text, size, data, limits);
+    if (code == PCRE2_ERROR_MATCHLIMIT || code == PCRE2_ERROR_DEPTHLIMIT) {
+      pcre2_set_match_limit(limits, UINT32_MAX);
+      pcre2_set_depth_limit(limits, UINT32_MAX);
+      pcre2_set_callout(limits, regex_on_callout, &work);
+      code = pcre2_match(r->code_counted, (PCRE2_SPTR)text, size, 0, options, data, limits);
+    }
   }
   pcre2_match_data_free(data);
   pcre2_match_context_free(limits);
-  return regex_verdict(code, ret_matches, error);
+  return regex_verdict(code, size, ret_matches, error);
 }
 
 #else

@@ -1,16 +1,14 @@
 /* text/regex: does a whole string match a pattern? For RegexFullMatch, whose patterns are RE2's. Runs on PCRE2
- * (LEDGE_WITH_PCRE2) in UTF-8 mode; what RE2 lacks (look-around, back references) is accepted where it matches quickly.
+ * (LEDGE_WITH_PCRE2) in UTF-8 mode; of what RE2 lacks, look-around is accepted and back references are refused.
  *
- * No pattern hangs: backtracking is tried within REGEX_STEPS_MAX; a pattern that explodes there, such as (a+)+b, is run
- * again without backtracking, all alternatives side by side, within a budget of its own; past that, LEDGE_ERROR_LIMIT.
- */
+ * No pattern hangs: the work on one string is bounded; a pattern that explodes on it, such as (a+)+b, ends in
+ * LEDGE_ERROR_LIMIT after about a second. */
 #ifndef TEXT_REGEX_H
 #define TEXT_REGEX_H
 
 #include "ledge/types.h"
 
 #define REGEX_PATTERN_BYTES_MAX 65536
-#define REGEX_STEPS_MAX 1000000
 
 typedef struct regex regex;
 
