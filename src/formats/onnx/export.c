@@ -343,7 +343,7 @@ static void emit_node(onnx_export *x, const node *n, export_scope *s) {
 
 /* ---- graphs ---- */
 
-enum { IS_INPUT = 1, IS_OUTPUT = 2, IS_USED = 4 };
+enum { IS_INPUT = 1, IS_OUTPUT = 2, IS_USED = 4, IS_NAMED_OUTPUT = 8 };
 
 /* By value: IS_ flags. */
 static unsigned char *mark_values(onnx_export *x, const graph *g) {
@@ -363,49 +363,52 @@ static unsigned char *mark_values(onnx_export *x, const graph *g) {
   return marks;
 }
 
-/* A second output of one value needs a name of its own, which an Identity gives it. */
-static void emit_outputs(onnx_export *x, const graph *g, export_scope *s) {
-  out *o = &x->out;
-  unsigned char *seen = mem_alloc_array((size_t)g->n_values, 1);
-  if (!seen) {
-    out_fail(o, memory(x, (size_t)g->n_values));
-    return;
-  }
-  for (int i = 0; i < g->n_outputs && !o->status; i++) {
-    value_id v = g->outputs[i];
-    const char *name = s->names[v];
-    if (seen[v]) {
-      size_t size = strlen(name) + 32;
-      char *copy = arena_alloc(&x->names, size);
-      if (!copy) {
-        out_fail(o, memory(x, size));
-        break;
-      }
-      int k = i;
-      do snprintf(copy, size, "%s.%d", name, k++);
-      while (taken(s, copy, strlen(copy)));
-      if (hash_put(&s->used, copy, strlen(copy), v) == HASH_NO_MEMORY) out_fail(o, memory(x, sizeof(hash_slot)));
-      out_begin(o, 1);
-      out_name(o, 1, name);
-      out_name(o, 2, copy);
-      out_name(o, 4, "Identity");
-      out_end(o);
-      name = copy;
-    }
-    seen[v] = 1;
-    emit_value_info(o, 12, name, &g->values[v].type);
-  }
-  mem_free(seen);
+/* A name for the second output of one value: "name.1", ... */
+static ledge_status copy_name(onnx_export *x, export_scope *s, value_id v, const char **ret) {
+  size_t size = strlen(s->names[v]) + 16;
+  char *copy = arena_alloc(&x->names, size);
+  int i = 0;
+  if (!copy) return memory(x, size);
+  do snprintf(copy, size, "%s.%d", s->names[v], ++i);
+  while (taken(s, copy, strlen(copy)));
+  *ret = copy;
+  return hash_put(&s->used, copy, strlen(copy), v) == HASH_NO_MEMORY ? memory(x, sizeof(hash_slot)) : LEDGE_OK;
 }
 
-static void emit_contents(onnx_export *x, const graph *g, export_scope *s, const unsigned char *marks) {
+/* The names of the graph's outputs. In ONNX an output is a name, so that a value can be one output: a second one gets a
+ * name of its own from an Identity. */
+static void emit_output_copies(onnx_export *x, const graph *g, export_scope *s, unsigned char *marks,
+                               const char **names) {
+  out *o = &x->out;
+  for (int i = 0; i < g->n_outputs && !o->status; i++) {
+    value_id v = g->outputs[i];
+    names[i] = s->names[v];
+    if (marks[v] & IS_NAMED_OUTPUT) {
+      ledge_status status = copy_name(x, s, v, &names[i]);
+      if (status) {
+        out_fail(o, status);
+        return;
+      }
+      out_begin(o, 1);
+      out_name(o, 1, s->names[v]);
+      out_name(o, 2, names[i]);
+      out_name(o, 4, "Identity");
+      out_end(o);
+    }
+    marks[v] |= IS_NAMED_OUTPUT;
+  }
+}
+
+static void emit_contents(onnx_export *x, const graph *g, export_scope *s, unsigned char *marks, const char **outputs) {
   out *o = &x->out;
   for (int i = 0; i < g->n_nodes && !o->status; i++) emit_node(x, &g->nodes[i], s);
+  emit_output_copies(x, g, s, marks, outputs);
+  if (o->status) return;
   out_name(o, 2, g->name[0] ? g->name : "graph");
   for (int v = 0; v < g->n_values && !o->status; v++)
     if (g->values[v].constant && marks[v]) emit_tensor(x, 5, s->names[v], g->values[v].constant, true);
   for (int i = 0; i < g->n_inputs; i++) emit_value_info(o, 11, s->names[g->inputs[i]], &g->values[g->inputs[i]].type);
-  emit_outputs(x, g, s);
+  for (int i = 0; i < g->n_outputs; i++) emit_value_info(o, 12, outputs[i], &g->values[g->outputs[i]].type);
   for (int v = 0; v < g->n_values; v++) {
     const graph_type *type = &g->values[v].type;
     if (marks[v] & (IS_INPUT | IS_OUTPUT) || g->values[v].producer < 0) continue;
@@ -420,9 +423,12 @@ static void emit_graph(onnx_export *x, uint32_t field, const graph *g, export_sc
   ledge_status status = name_values(x, &s);
   if (status) out_fail(o, status);
   unsigned char *marks = o->status ? NULL : mark_values(x, g);
+  const char **outputs = mem_alloc_array((size_t)g->n_outputs, sizeof *outputs);
+  if (!outputs) out_fail(o, memory(x, (size_t)g->n_outputs * sizeof *outputs));
   out_begin(o, field);
-  if (marks) emit_contents(x, g, &s, marks);
+  if (!o->status) emit_contents(x, g, &s, marks, outputs);
   out_end(o);
+  mem_free(outputs);
   mem_free(marks);
   mem_free(s.names);
   hash_deinit(&s.used);
