@@ -54,7 +54,7 @@ typedef struct conv_f32_plan {
   size_t packed_bytes;  /* for conv_f32_pack, weights and bias; 64-byte aligned memory */
   size_t scratch_bytes; /* in all, for params.threads threads; 64-byte aligned memory, may be 0 */
   size_t thread_scratch_bytes;
-  int64_t layout[12]; /* sizes that the chosen algorithm derives: named in its file */
+  int64_t layout[4]; /* sizes that the chosen algorithm keeps: named in its file */
 } conv_f32_plan;
 
 /* False when sizes are not positive, do not fit each other (out larger than what the kernel can reach is fine: it reads

@@ -11,6 +11,7 @@ static gemm_f32_plan pointwise_gemm(const conv_f32_plan *plan, const conv_geomet
                  .threads = plan->params.threads},
       .variant = plan->gemm,
       .thread_scratch_bytes = plan->thread_scratch_bytes,
+      .copied_rows = plan->layout[0],
   };
 }
 
@@ -21,6 +22,7 @@ static bool pointwise_plan(conv_f32_plan *plan) {
   if (!conv_panels_bytes(plan, &plan->packed_bytes) || !gemm_f32_plan_init(&gemm, &params, plan->gemm->isa))
     return false;
   plan->thread_scratch_bytes = gemm.thread_scratch_bytes;
+  plan->layout[0] = gemm.copied_rows;
   return true;
 }
 
