@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/reader.h"
+#include "base/writer.h"
 #include "media/image_codec.h"
 
 #include <inttypes.h>
@@ -19,8 +20,7 @@ typedef struct png_job {
   image_pixels *px;
   const tensor *image; /* writing */
   image_color color;
-  uint8_t *out;
-  size_t out_size, out_capacity;
+  writer out;
   char message[160];
   ledge_status status;
   ledge_error *error;
@@ -96,17 +96,7 @@ ledge_status image_decode_png(const image_source *source, image_pixels *px, ledg
 
 static void png_on_write(png_structp png, png_bytep from, size_t n) {
   png_job *job = png_get_io_ptr(png);
-  if (n > job->out_capacity - job->out_size) {
-    size_t capacity;
-    if (!mem_add(job->out_size, n, &capacity) || !mem_add(capacity, capacity / 2 + 4096, &capacity))
-      png_error(png, "out of memory");
-    uint8_t *grown = mem_realloc(job->out, capacity);
-    if (!grown) png_error(png, "out of memory");
-    job->out = grown;
-    job->out_capacity = capacity;
-  }
-  memcpy(job->out + job->out_size, from, n);
-  job->out_size += n;
+  if (!writer_bytes(&job->out, from, n)) png_error(png, "out of memory");
 }
 static void png_on_flush(png_structp png) {}
 
@@ -141,10 +131,9 @@ ledge_status image_encode_png(const tensor *image, image_color color, uint8_t **
   bool ok = info && png_write_job(&job, png, info);
   png_destroy_write_struct(&png, &info);
   if (!ok) {
-    mem_free(job.out);
+    writer_deinit(&job.out);
     return error_set(error, LEDGE_ERROR_MEMORY, "writing a PNG: %s", job.message[0] ? job.message : "out of memory");
   }
-  *ret_data = job.out;
-  *ret_size = job.out_size;
+  *ret_data = writer_take(&job.out, ret_size);
   return LEDGE_OK;
 }

@@ -1,6 +1,8 @@
 /* media/spec: reading recipes of the form "key=value,key=value". */
 #include "media/spec.h"
 
+#include "base/number.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -59,51 +61,11 @@ bool spec_integer(spec_text t, int64_t min, int64_t max, int64_t *ret) {
   return true;
 }
 
-/* [-] digits [. digits] [e [-] digits]. Correctly rounded up to 15 digits and powers of ten to 22: both factors are
- * then exact in double. */
-static bool decimal(spec_text t, double *ret) {
-  size_t i = 0, n = t.size;
-  const char *p = t.data;
-  bool minus = n && p[0] == '-';
-  if (n && (p[0] == '-' || p[0] == '+')) i++;
-  uint64_t mantissa = 0;
-  int digits = 0, power = 0;
-  bool point = false;
-  for (; i < n && (p[i] == '.' || (p[i] >= '0' && p[i] <= '9')); i++) {
-    if (p[i] == '.') {
-      if (point) return false;
-      point = true;
-      continue;
-    }
-    digits++;
-    if (mantissa < UINT64_MAX / 10 - 1) {
-      mantissa = mantissa * 10 + (uint64_t)(p[i] - '0');
-      power -= point;
-    } else {
-      power += !point;
-    }
-  }
-  if (digits == 0) return false;
-  if (i < n && (p[i] == 'e' || p[i] == 'E')) {
-    int64_t e;
-    size_t plus = i + 1 < n && p[i + 1] == '+';
-    if (!spec_integer((spec_text){p + i + 1 + plus, n - i - 1 - plus}, -400, 400, &e)) return false;
-    power += (int)e;
-    i = n;
-  }
-  if (i != n) return false;
-  double v = (double)mantissa;
-  if (power > 0) v *= pow(10, power);
-  if (power < 0) v /= pow(10, -power);
-  *ret = minus ? -v : v;
-  return isfinite(v);
-}
-
 bool spec_number(spec_text t, double *ret) {
   spec_text rest = t, above = spec_split(&rest, '/');
   double a, b = 1;
-  if (!decimal(above, &a)) return false;
-  if (above.size != t.size && (!decimal(trim(rest.data, rest.size), &b) || b == 0)) return false;
+  if (!number_parse_f64(above.data, above.size, &a)) return false;
+  if (above.size != t.size && (!number_parse_f64(rest.data, rest.size, &b) || b == 0)) return false;
   if (!isfinite(a / b)) return false;
   *ret = a / b;
   return true;

@@ -6,15 +6,11 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/reader.h"
+#include "base/writer.h"
 #include "text/unicode.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define NPY_MAGIC "\x93NUMPY"
 #define NPY_MAGIC_BYTES 6
@@ -502,44 +498,23 @@ ledge_status npy_write(const tensor *t, uint8_t **ret_data, size_t *ret_size, le
   return LEDGE_OK;
 }
 
-static bool write_all(int fd, const uint8_t *data, size_t size) {
-  while (size > 0) {
-    ssize_t n = write(fd, data, size);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return false;
-    data += n;
-    size -= (size_t)n;
-  }
-  return true;
-}
-
-/* The bytes of t as a file; elements that stand as in the file are not copied. */
-static ledge_status write_to(int fd, const char *path, const tensor *t, ledge_error *error) {
+/* The bytes of t as a file; elements that stand in memory as in the file are not copied. */
+ledge_status npy_write_file(const char *path, const tensor *t, ledge_error *error) {
   uint8_t *head = NULL;
   size_t n_head;
+  file_writer *file;
+  TRY(check_written(t, error));
   bool copied = t->dtype == LEDGE_STRING || is_packed(t->dtype);
   TRY(copied ? npy_write(t, &head, &n_head, error) : npy_write_header(t, &head, &n_head, error));
-  bool ok = write_all(fd, head, n_head) && (copied || write_all(fd, t->data, tensor_bytes(t)));
-  int reason = errno;
+  ledge_status status = file_writer_open(path, &file, error);
+  if (status == LEDGE_OK) {
+    status = file_writer_append(file, head, n_head, error);
+    if (status == LEDGE_OK && !copied) status = file_writer_append(file, t->data, tensor_bytes(t), error);
+    if (status == LEDGE_OK)
+      status = file_writer_commit(file, error);
+    else
+      file_writer_abort(file);
+  }
   mem_free(head);
-  if (ok) return LEDGE_OK;
-  return error_set(error, LEDGE_ERROR_IO, "%s: cannot write: %s", path, strerror(reason));
-}
-
-ledge_status npy_write_file(const char *path, const tensor *t, ledge_error *error) {
-  struct stat info;
-  bool device = stat(path, &info) == 0 && !S_ISREG(info.st_mode); /* a pipe or /dev/stdout has no name to move to */
-  char beside[PATH_MAX];
-  int n = snprintf(beside, sizeof beside, "%s.%ld.part", path, (long)getpid());
-  if (n < 0 || (size_t)n >= sizeof beside) return error_set(error, LEDGE_ERROR_IO, "%s: the path is too long", path);
-  TRY(check_written(t, error));
-  int fd = device ? open(path, O_WRONLY | O_CLOEXEC) : open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (fd < 0) return error_set(error, LEDGE_ERROR_IO, "%s: cannot create: %s", path, strerror(errno));
-  ledge_status status = write_to(fd, path, t, error);
-  if (close(fd) != 0 && status == LEDGE_OK)
-    status = error_set(error, LEDGE_ERROR_IO, "%s: cannot write: %s", path, strerror(errno));
-  if (status == LEDGE_OK && !device && rename(beside, path) != 0)
-    status = error_set(error, LEDGE_ERROR_IO, "%s: cannot move the new file into place: %s", path, strerror(errno));
-  if (status && !device) unlink(beside);
   return status;
 }

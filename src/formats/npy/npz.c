@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/reader.h"
+#include "base/writer.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -268,21 +269,6 @@ ledge_status npz_read(const npz *z, size_t i, const npy_options *options, tensor
 
 /* --- writing --- */
 
-typedef struct zip_writer {
-  uint8_t *data;
-  size_t size, at;
-} zip_writer;
-
-static void put(zip_writer *w, const void *p, size_t n) {
-  memcpy(w->data + w->at, p, n); /* the size was counted before */
-  w->at += n;
-}
-static void put16(zip_writer *w, unsigned v) { put(w, &(uint8_t[2]){(uint8_t)v, (uint8_t)(v >> 8)}, 2); }
-static void put32(zip_writer *w, uint64_t v) {
-  put16(w, (unsigned)(v & 0xffff));
-  put16(w, (unsigned)(v >> 16 & 0xffff));
-}
-
 typedef struct zip_part {
   uint8_t *data;
   size_t size, local_at;
@@ -290,45 +276,49 @@ typedef struct zip_part {
 } zip_part;
 
 /* The 26 bytes that a member's own header and its directory entry share, from "version needed" on. */
-static void put_common(zip_writer *w, const zip_part *part, size_t name_bytes) {
-  put16(w, 20);     /* version 2.0 */
-  put16(w, 0x0800); /* the name is UTF-8 */
-  put16(w, ZIP_STORED);
-  put16(w, 0);
-  put16(w, 0x21); /* 1 January 1980: the same arrays give the same file */
-  put32(w, part->checksum);
-  put32(w, part->size);
-  put32(w, part->size);
-  put16(w, (unsigned)(name_bytes + 4));
-  put16(w, 0);
+static void put_common(writer *w, const zip_part *part, size_t name_bytes) {
+  writer_u16le(w, 20);     /* version 2.0 */
+  writer_u16le(w, 0x0800); /* the name is UTF-8 */
+  writer_u16le(w, ZIP_STORED);
+  writer_u16le(w, 0);
+  writer_u16le(w, 0x21); /* 1 January 1980: the same arrays give the same file */
+  writer_u32le(w, part->checksum);
+  writer_u32le(w, (uint32_t)part->size);
+  writer_u32le(w, (uint32_t)part->size);
+  writer_u16le(w, (uint16_t)(name_bytes + 4));
+  writer_u16le(w, 0);
 }
 
-static void put_archive(zip_writer *w, size_t n, const char *const *names, zip_part *parts) {
+static void put_name(writer *w, const char *name) {
+  writer_text(w, name);
+  writer_text(w, ".npy");
+}
+
+static void put_archive(writer *w, size_t n, const char *const *names, zip_part *parts) {
   for (size_t i = 0; i < n; i++) {
-    parts[i].local_at = w->at;
-    put(w, "PK\3\4", 4);
+    parts[i].local_at = w->size;
+    writer_text(w, "PK\3\4");
     put_common(w, &parts[i], strlen(names[i]));
-    put(w, names[i], strlen(names[i]));
-    put(w, ".npy", 4);
-    put(w, parts[i].data, parts[i].size);
+    put_name(w, names[i]);
+    writer_bytes(w, parts[i].data, parts[i].size);
   }
-  size_t directory = w->at;
+  size_t directory = w->size;
   for (size_t i = 0; i < n; i++) {
-    put(w, "PK\1\2", 4);
-    put16(w, 20);
+    writer_text(w, "PK\1\2");
+    writer_u16le(w, 20);
     put_common(w, &parts[i], strlen(names[i]));
-    put(w, "\0\0\0\0\0\0\0\0\0\0", 10); /* comment, disk, attributes */
-    put32(w, parts[i].local_at);
-    put(w, names[i], strlen(names[i]));
-    put(w, ".npy", 4);
+    writer_fill(w, 0, 10); /* comment, disk, attributes */
+    writer_u32le(w, (uint32_t)parts[i].local_at);
+    put_name(w, names[i]);
   }
-  size_t bytes = w->at - directory;
-  put(w, "PK\5\6\0\0\0\0", 8);
-  put16(w, (unsigned)n);
-  put16(w, (unsigned)n);
-  put32(w, bytes);
-  put32(w, directory);
-  put16(w, 0);
+  size_t bytes = w->size - directory;
+  writer_text(w, "PK\5\6");
+  writer_fill(w, 0, 4);
+  writer_u16le(w, (uint16_t)n);
+  writer_u16le(w, (uint16_t)n);
+  writer_u32le(w, (uint32_t)bytes);
+  writer_u32le(w, (uint32_t)directory);
+  writer_u16le(w, 0);
 }
 
 static ledge_status make_parts(size_t n, const char *const *names, const tensor *const *tensors, zip_part *parts,
@@ -352,14 +342,13 @@ ledge_status npz_write(size_t n, const char *const *names, const tensor *const *
   if (n >= 0xffff) return error_set(error, LEDGE_ERROR_LIMIT, "npz: %zu arrays; the limit is 65534", n);
   zip_part *parts = mem_alloc_array(n, sizeof *parts);
   if (!parts) return error_memory(error, n * sizeof *parts, "an archive");
-  zip_writer w = {.size = ZIP_END_BYTES};
-  ledge_status status = make_parts(n, names, tensors, parts, &w.size, error);
-  if (status == LEDGE_OK && !(w.data = mem_alloc(w.size))) status = error_memory(error, w.size, "an archive");
-  if (status == LEDGE_OK) {
-    put_archive(&w, n, names, parts);
-    *ret_data = w.data;
-    *ret_size = w.at;
-  }
+  writer w = {0};
+  size_t total = ZIP_END_BYTES;
+  ledge_status status = make_parts(n, names, tensors, parts, &total, error);
+  if (status == LEDGE_OK && writer_reserve(&w, total)) put_archive(&w, n, names, parts);
+  if (status == LEDGE_OK) status = writer_check(&w, "an archive", error);
+  if (status == LEDGE_OK) *ret_data = writer_take(&w, ret_size);
+  writer_deinit(&w);
   for (size_t i = 0; i < n; i++) mem_free(parts[i].data);
   mem_free(parts);
   return status;
