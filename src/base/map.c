@@ -1,6 +1,6 @@
 /* base/map: see map.h.
  *
- *   map_slot table   [start, end, damaged] of every live mapping; blocks of slots are added, never taken away, so that
+ *   map_slot table   [start, end, patches] of every live mapping; blocks of slots are added, never taken away, so that
  *                    the signal handler may walk them at any moment without a lock
  *
  * A slot is filled end first and start last, and emptied by start = 0 before the memory is unmapped; the handler reads
@@ -18,13 +18,17 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
-enum { MAP_SLOTS = 64 };
+/* A page is patched once, or by several threads that met it at the same moment. Faults that come back all the same have
+ * another cause (an emulator that misreports addresses, as qemu-arm does by a page): then zeros for the whole mapping,
+ * and at last the handler that was there before, rather than a loop without end. */
+enum { MAP_SLOTS = 64, MAP_PATCHES_WHOLE = 1000, MAP_PATCHES_MAX = 1100 };
 
 typedef struct map_slot {
   _Atomic uintptr_t start, end; /* start 0: free */
-  atomic_bool damaged;
+  atomic_uint patches;          /* more than 0: damaged */
 } map_slot;
 typedef struct map_block map_block;
 struct map_block {
@@ -60,15 +64,27 @@ static map_slot *map_slot_at(uintptr_t address) {
   return NULL;
 }
 
+/* The bare system call: within a signal handler, and unseen by the thread sanitizer, which takes mmap for a write that
+ * races with the readers. */
+static bool map_zeros(uintptr_t start, uintptr_t end) {
+#ifdef SYS_mmap2
+  long number = SYS_mmap2;
+#else
+  long number = SYS_mmap;
+#endif
+  return syscall(number, start, end - start, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0L) != -1;
+}
+
 /* From the missing page to the end of the mapping: what lies behind the file's new end is missing too, and one mapping
  * of zeros costs less than a fault a page. */
 static bool map_patch(uintptr_t address) {
   map_slot *s = map_slot_at(address);
   if (!s) return false;
+  unsigned patches = atomic_fetch_add(&s->patches, 1);
+  if (patches >= MAP_PATCHES_MAX) return false;
   uintptr_t page = address & ~(map_page_bytes - 1), end = atomic_load(&s->end);
-  void *zeros = mmap((void *)page, end - page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-  atomic_store(&s->damaged, true);
-  return zeros != MAP_FAILED;
+  if (patches >= MAP_PATCHES_WHOLE) page = atomic_load(&s->start);
+  return map_zeros(page, end);
 }
 
 static void map_on_sigbus(int signal_number, siginfo_t *info, void *context) {
@@ -113,7 +129,7 @@ static map_slot *map_slot_take(uintptr_t start, uintptr_t end) {
     b = next;
   }
   if (s) {
-    atomic_store(&s->damaged, false);
+    atomic_store(&s->patches, 0);
     atomic_store(&s->end, end);
     atomic_store(&s->start, start);
   }
@@ -256,7 +272,9 @@ const char *file_map_path(const file_map *m) { return m->path; }
 
 bool file_map_is_file(const file_map *m) { return m->fd >= 0; }
 
-bool file_map_damaged(const file_map *m) { return m->slot && atomic_load(&m->slot->damaged); }
+bool file_map_damaged(const file_map *m) {
+  return m->slot && atomic_load_explicit(&m->slot->patches, memory_order_relaxed);
+}
 
 bool file_map_changed(const file_map *m) {
   struct stat s;

@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -98,6 +99,31 @@ static void test_refused(void) {
   tree_remove(&t);
 }
 
+static sigjmp_buf probe_back;
+static void *volatile probe_address;
+
+static void probe_on_sigbus(int signal_number, siginfo_t *info, void *context) {
+  probe_address = info->si_addr;
+  siglongjmp(probe_back, 1);
+}
+
+/* Whether a fault's address is the one that was touched: qemu-arm gives one that lies a page behind. */
+static bool addresses_are_true(const tree *t) {
+  struct sigaction before, action = {.sa_sigaction = probe_on_sigbus, .sa_flags = SA_SIGINFO};
+  tree_file(t, "/probe", "x");
+  int fd = open(tree_path(t, "/probe"), O_RDWR);
+  volatile char *page = mmap(NULL, 1, PROT_READ, MAP_SHARED, fd, 0);
+  if (page == MAP_FAILED || ftruncate(fd, 0)) return false;
+  close(fd);
+  sigaction(SIGBUS, &action, &before);
+  if (!sigsetjmp(probe_back, 1)) (void)page[0];
+  sigaction(SIGBUS, &before, NULL);
+  munmap((void *)page, 1);
+  bool true_address = probe_address == (void *)page;
+  if (!true_address) printf("skipped %s: this machine misreports the addresses of faults\n", test_now_);
+  return true_address;
+}
+
 static unsigned sum_bytes(const file_map *m) {
   unsigned sum = 0;
   for (size_t i = 0; i < file_map_size(m); i++) sum += file_map_data(m)[i];
@@ -122,6 +148,10 @@ static void put_pages(const tree *t, const char *path, uint8_t byte) {
 /* Two mappings, of which one shrinks: it reads as zeros behind its new end and says so; the other is untouched. */
 static void test_shrinks(void) {
   tree t = tree_create();
+  if (!addresses_are_true(&t)) {
+    tree_remove(&t);
+    return;
+  }
   size_t page = (size_t)sysconf(_SC_PAGESIZE);
   file_map *maps[2] = {NULL, NULL};
   put_pages(&t, "/a", 1);
@@ -176,6 +206,10 @@ static void test_changes(void) {
 static void test_many(void) {
   enum { MANY = 150 };
   tree t = tree_create();
+  if (!addresses_are_true(&t)) {
+    tree_remove(&t);
+    return;
+  }
   put_pages(&t, "/a", 1);
   file_map *maps[MANY] = {NULL};
   for (int i = 0; i < MANY; i++) CHECK_INT(file_map_open(tree_path(&t, "/a"), &maps[i], &error), LEDGE_OK);
