@@ -84,7 +84,7 @@ typedef struct pack_job {
   conv_geometry g;
   const conv_weights *weights;
   float *packed;
-  int nr;
+  const gemm_f32_variant *v;
 } pack_job;
 
 /* The rows of one tap of a panel, columns [n0, n0 + cols). A merged group is zero off its diagonal blocks. */
@@ -95,14 +95,14 @@ static void pack_tap(const pack_job *j, int64_t group, int64_t n0, int64_t cols,
   const float *at = w->at + tap % g->kernel[2] * w->tap[2] + tap / g->kernel[2] % g->kernel[1] * w->tap[1] +
                     tap / g->kernel[2] / g->kernel[1] * w->tap[0];
   if (g->merged == 1) {
-    gemm_f32_pack_panels(j->nr, cols, cg, at + group * w->group + n0 * w->out, w->in, w->out, 1, 0, 1, to);
+    gemm_f32_pack_panels(j->v, cols, cg, at + group * w->group + n0 * w->out, w->in, w->out, 1, 0, 1, to);
     return;
   }
-  memset(to, 0, (size_t)(g->cg * j->nr) * sizeof *to);
+  memset(to, 0, (size_t)(g->cg * j->v->nr) * sizeof *to);
   for (int64_t n = 0; n < cols; n++) {
     int64_t one = (n0 + n) / ng; /* which of the merged groups */
     const float *from = at + (group * g->merged + one) * w->group + (n0 + n) % ng * w->out;
-    for (int64_t c = 0; c < cg; c++) to[(one * cg + c) * j->nr + n] = from[c * w->in];
+    for (int64_t c = 0; c < cg; c++) to[(one * cg + c) * j->v->nr + n] = from[c * w->in];
   }
 }
 
@@ -110,16 +110,16 @@ static void pack_body(void *arg, int64_t begin, int64_t end, int worker) {
   const pack_job *j = arg;
   const conv_geometry *g = &j->g;
   for (int64_t i = begin; i < end; i++) {
-    int64_t n0 = i % g->panels * j->nr, cols = g->ng - n0 < j->nr ? g->ng - n0 : j->nr;
+    int64_t n0 = i % g->panels * j->v->nr, cols = g->ng - n0 < j->v->nr ? g->ng - n0 : j->v->nr;
     for (int64_t t = 0; t < g->taps; t++) {
-      pack_tap(j, i / g->panels, n0, cols, t, j->packed + (i * g->k + t * g->cg) * j->nr);
+      pack_tap(j, i / g->panels, n0, cols, t, j->packed + (i * g->k + t * g->cg) * j->v->nr);
     }
   }
 }
 
 void conv_panels_pack_from(const conv_f32_plan *plan, const conv_weights *weights, float *packed, pool *p) {
-  pack_job job = {conv_geometry_of(&plan->params, plan->gemm), weights, packed, plan->gemm->nr};
-  pool_run(p, job.g.groups * job.g.panels, 1 + (1 << 16) / (job.g.k * job.nr), pack_body, &job);
+  pack_job job = {conv_geometry_of(&plan->params, plan->gemm), weights, packed, plan->gemm};
+  pool_run(p, job.g.groups * job.g.panels, 1 + (1 << 16) / (job.g.k * job.v->nr), pack_body, &job);
 }
 
 void conv_panels_pack(const conv_f32_plan *plan, const float *weights, float *packed, pool *p) {

@@ -18,7 +18,8 @@ enum {
   GEMM_BLOCK_BYTES = 640 << 10, /* of packed B in a block of columns: most of a core's L2, with room for A and C */
   GEMM_COPY_BYTES = 512 << 10,  /* of copied rows of A */
   GEMM_COPY_PAD = 16,
-  GEMM_RANGE_TILES = 64, /* bits of a mask */
+  GEMM_RANGE_TILES = 64,      /* bits of a mask */
+  GEMM_BATCH_BYTES = 1 << 20, /* of a packed B that each thread may have for itself */
 };
 
 #define VARIANT(variant) extern const gemm_f32_variant variant;
@@ -104,14 +105,17 @@ bool gemm_f32_plan_init(gemm_f32_plan *plan, const gemm_f32_params *params, uint
   if (!mem_mul((size_t)tile_bytes, (size_t)tiles, &row)) return false;
   row = mem_align(row, 64);
   if (!mem_mul(row, (size_t)threads, &scratch)) return false;
-  size_t batch_packed = params->b_is_constant ? 0 : mem_align(packed, 64);
-  if (!mem_add(scratch, batch_packed, &scratch)) return false;
+  size_t batch_packed = params->b_is_constant ? 0 : mem_align(packed, 64), all_packed = batch_packed;
+  bool by_thread = batch_packed <= GEMM_BATCH_BYTES;
+  if (by_thread && !mem_mul(batch_packed, (size_t)threads, &all_packed)) return false;
+  if (!mem_add(scratch, all_packed, &scratch)) return false;
   *plan = (gemm_f32_plan){.params = *params,
                           .variant = v,
                           .packed_b_bytes = packed,
                           .scratch_bytes = scratch,
                           .thread_scratch_bytes = row,
                           .batch_packed_bytes = batch_packed,
+                          .batch_by_thread = by_thread,
                           .copied_rows = tiles * v->mr};
   plan->params.threads = threads;
   return true;
@@ -130,8 +134,7 @@ typedef struct pack_job {
 static void pack_body(void *arg, int64_t begin, int64_t end, int worker) {
   const pack_job *j = arg;
   const gemm_f32_params *p = &j->plan->params;
-  gemm_f32_pack_panels(j->plan->variant->nr, p->n, p->k, j->b, j->stride_k, j->stride_n, j->scale, begin, end,
-                       j->packed);
+  gemm_f32_pack_panels(j->plan->variant, p->n, p->k, j->b, j->stride_k, j->stride_n, j->scale, begin, end, j->packed);
 }
 
 void gemm_f32_pack_b(const gemm_f32_plan *plan, const float *b, int64_t stride_k, int64_t stride_n, float scale,
@@ -246,16 +249,23 @@ void gemm_f32_run(const gemm_f32_plan *plan, const gemm_f32_args *args, void *sc
   pool_run(p, job.rows.n * job.blocks, 1 + GEMM_JOB_MACS / macs, gemm_body, &job);
 }
 
-void gemm_f32_run_unpacked(const gemm_f32_plan *plan, const gemm_f32_batch_args *args, void *scratch, pool *p) {
-  float *packed = scratch;
-  char *rest = (char *)scratch + plan->batch_packed_bytes;
+typedef struct batch_job {
+  const gemm_f32_plan *plan;
+  const gemm_f32_batch_args *args;
+  char *scratch;
+} batch_job;
+
+/* The i-th products, i in [begin, end), with one packed B, and `p` for each of them. */
+static void batch_range(const batch_job *j, int64_t begin, int64_t end, float *packed, void *scratch, pool *p) {
+  const gemm_f32_batch_args *args = j->args;
   int64_t packed_offset = -1;
-  for (int64_t i = 0; i < args->n_batch; i++) {
+  for (int64_t i = begin; i < end; i++) {
     int64_t a = args->a_offsets ? args->a_offsets[i] : i * args->a_batch_stride;
     int64_t b = args->b_offsets ? args->b_offsets[i] : i * args->b_batch_stride;
     int64_t c = args->c_offsets ? args->c_offsets[i] : i * args->c_batch_stride;
-    if (b != packed_offset)
-      gemm_f32_pack_b(plan, args->b + b, args->b_stride_k, args->b_stride_n, args->scale, packed, p);
+    if (b != packed_offset) {
+      gemm_f32_pack_b(j->plan, args->b + b, args->b_stride_k, args->b_stride_n, args->scale, packed, p);
+    }
     packed_offset = b;
     gemm_f32_args one = {.m = args->m,
                          .a = args->a + a,
@@ -264,6 +274,22 @@ void gemm_f32_run_unpacked(const gemm_f32_plan *plan, const gemm_f32_batch_args 
                          .bias = args->bias,
                          .c = args->c + c,
                          .c_stride = args->c_stride};
-    gemm_f32_run(plan, &one, rest, p);
+    gemm_f32_run(j->plan, &one, scratch, p);
   }
+}
+
+static void batch_body(void *arg, int64_t begin, int64_t end, int worker) {
+  const batch_job *j = arg;
+  size_t bytes = j->plan->batch_packed_bytes + j->plan->thread_scratch_bytes;
+  char *own = j->scratch + (size_t)worker * bytes;
+  batch_range(j, begin, end, (float *)own, own + j->plan->batch_packed_bytes, NULL);
+}
+
+void gemm_f32_run_unpacked(const gemm_f32_plan *plan, const gemm_f32_batch_args *args, void *scratch, pool *p) {
+  batch_job job = {plan, args, scratch};
+  if (plan->batch_by_thread && args->n_batch >= pool_threads(p)) {
+    pool_run(p, args->n_batch, 1 + GEMM_JOB_MACS / (args->m * plan->params.n * plan->params.k + 1), batch_body, &job);
+    return;
+  }
+  batch_range(&job, 0, args->n_batch, scratch, (char *)scratch + plan->batch_packed_bytes, p);
 }

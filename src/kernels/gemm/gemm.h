@@ -36,8 +36,9 @@ typedef struct gemm_f32_plan {
   const struct gemm_f32_variant *variant;
   size_t packed_b_bytes; /* for gemm_f32_pack_b; 64-byte aligned memory */
   size_t scratch_bytes;  /* in all, for params.threads threads; 64-byte aligned memory, may be 0 */
-  size_t thread_scratch_bytes, batch_packed_bytes;
-  int64_t copied_rows; /* rows of A that a thread's scratch holds */
+  size_t thread_scratch_bytes, batch_packed_bytes; /* a thread's copies of A; one packed B, where scratch holds it */
+  bool batch_by_thread;                            /* every thread packs a B of its own: they are small */
+  int64_t copied_rows;                             /* rows of A that a thread's scratch holds */
 } gemm_f32_plan;
 
 /* isa_mask: bits of cpu_isa that may be used, usually cpu_isa_available(). False when a size overflows or is negative.

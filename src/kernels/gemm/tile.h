@@ -45,6 +45,8 @@ typedef struct gemm_f32_variant {
   /* c[r][i] = act(c[r][i]) + residual[r][i], over a tile or more; residual may be NULL. */
   void (*act)(const kernel_epilogue *e, int rows, int64_t cols, float *c, int64_t c_stride, const float *residual,
               int64_t residual_stride);
+  /* A panel of a B that stands transposed: packed[i * nr + j] = j < cols ? scale * b[j * stride_n + i] : 0. */
+  void (*pack_transposed)(int64_t cols, int64_t k, const float *b, int64_t stride_n, float scale, float *packed);
 } gemm_f32_variant;
 
 /* All rows that were built, best first; the last needs no ISA. */
@@ -74,7 +76,7 @@ int64_t gemm_block_columns(int64_t n, int64_t k, int nr, int64_t row_jobs, int t
 enum { GEMM_JOB_MACS = 1 << 19 }; /* multiply-adds that are worth a hand-over to another thread */
 
 /* packed[panel][k][nr] of columns [n0, n1) of b, zeros beyond n. */
-void gemm_f32_pack_panels(int nr, int64_t n, int64_t k, const float *b, int64_t stride_k, int64_t stride_n, float scale,
-                          int64_t panel0, int64_t panel1, float *packed);
+void gemm_f32_pack_panels(const gemm_f32_variant *v, int64_t n, int64_t k, const float *b, int64_t stride_k,
+                          int64_t stride_n, float scale, int64_t panel0, int64_t panel1, float *packed);
 
 #endif

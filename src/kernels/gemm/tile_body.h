@@ -4,7 +4,7 @@
  *   GEMM_V           vectors of a panel, 1 or 2: nr = GEMM_V * VF_LANES
  *   GEMM_ROWS_ALL(X) X(1) to X(GEMM_MR)
  *   GEMM_ROWS_P2(X)  the counts of rows for which a call may cover two panels, from X(1) on; GEMM_ROWS_P4(X): four
- *   GEMM_OWN_SUM     if it brings a gemm_tile_sum of its own
+ *   GEMM_OWN_SUM, GEMM_OWN_PACK   if it brings a gemm_tile_sum, a gemm_pack_transposed of its own
  *
  * The body is inlined once for each count of rows, panels and vectors, so that all sums live in registers: the loop
  * over k loads a vector row of the panels and multiplies it by one broadcast element of each row of A.  */
@@ -83,15 +83,17 @@ GEMM_INLINE void gemm_tile_finish(const gemm_f32_tile *t, vf acc[GEMM_MR][GEMM_A
   if (t->residual) {
     GEMM_EACH acc[r][v] = vf_add(acc[r][v], GEMM_LOAD(t->residual + r * t->residual_stride));
   }
-  vf lo = vf_set1(t->lo), hi = vf_set1(t->hi);
+  if (t->lo > -INFINITY || t->hi < INFINITY) {
+    vf lo = vf_set1(t->lo), hi = vf_set1(t->hi);
+    GEMM_EACH acc[r][v] = vf_min(hi, vf_max(lo, acc[r][v]));
+  }
   float *c = t->c;
   GEMM_UNROLL for (int r = 0; r < R; r++) {
     GEMM_UNROLL for (int v = 0; v < n_v; v++) {
-      vf y = vf_min(hi, vf_max(lo, acc[r][v]));
       if (v + 1 == n_v && !full)
-        vf_storen(c + v * VF_LANES, y, last);
+        vf_storen(c + v * VF_LANES, acc[r][v], last);
       else
-        vf_store(c + v * VF_LANES, y);
+        vf_store(c + v * VF_LANES, acc[r][v]);
     }
     c += t->c_stride;
   }
@@ -158,10 +160,31 @@ static void gemm_act_tile(const kernel_epilogue *e, int rows, int64_t cols, floa
   act_tile_body(e, rows, cols, c, c_stride, residual, residual_stride);
 }
 
+#ifdef GEMM_OWN_PACK
+static void gemm_pack_transposed(int64_t cols, int64_t k, const float *b, int64_t stride_n, float scale, float *packed);
+#else
+/* Blocks of 16 rows of k, so that each cache line of b is used whole while it is in L1. */
+static void gemm_pack_transposed(int64_t cols, int64_t k, const float *b, int64_t stride_n, float scale,
+                                 float *packed) {
+  for (int64_t i0 = 0; i0 < k; i0 += 16) {
+    int64_t i1 = k - i0 < 16 ? k : i0 + 16;
+    for (int64_t j = 0; j < GEMM_NR; j++) {
+      for (int64_t i = i0; i < i1; i++) packed[i * GEMM_NR + j] = j < cols ? scale * b[j * stride_n + i] : 0;
+    }
+  }
+}
+#endif
+
 #define GEMM_COUNT(R) +1
-#define GEMM_VARIANT(variant, isa_bits)                                                                  \
-  const gemm_f32_variant variant = {                                                                     \
-      #variant,  isa_bits,     GEMM_MR, GEMM_NR, 0 GEMM_ROWS_P2(GEMM_COUNT), 0 GEMM_ROWS_P4(GEMM_COUNT), \
-      gemm_tile, gemm_act_tile}
+#define GEMM_VARIANT(variant, isa_bits)                         \
+  const gemm_f32_variant variant = {#variant,                   \
+                                    isa_bits,                   \
+                                    GEMM_MR,                    \
+                                    GEMM_NR,                    \
+                                    0 GEMM_ROWS_P2(GEMM_COUNT), \
+                                    0 GEMM_ROWS_P4(GEMM_COUNT), \
+                                    gemm_tile,                  \
+                                    gemm_act_tile,              \
+                                    gemm_pack_transposed}
 
 #endif
