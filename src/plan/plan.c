@@ -123,6 +123,8 @@ static bool can_fold(builder *b, const node *n, bool all_static) {
   return true;
 }
 
+static ledge_status add_step(builder *b, const op_ctx *c, int index, bool dynamic);
+
 static ledge_status fold_node(builder *b, op_ctx *c, const node *n, size_t bytes) {
   plan *p = b->p;
   if (n->def->flags & OP_ALIAS && n->n_in > 0 && p->values[n->in[0]].place == PLAN_CONSTANT && c->out[0]) {
@@ -135,12 +137,11 @@ static ledge_status fold_node(builder *b, op_ctx *c, const node *n, size_t bytes
     if (status) return node_error(b, n, status);
     p->folded_bytes += bytes;
   }
-  for (int i = 0; i < n->n_out; i++) {
-    if (n->out[i] == VALUE_ABSENT) continue;
-    plan_value *pv = &p->values[n->out[i]];
-    pv->place = pv->v.kind == VALUE_TENSOR ? PLAN_CONSTANT : PLAN_POOL;
-    if (pv->place == PLAN_POOL) value_deinit(&pv->v);
-  }
+  for (int i = 0; i < n->n_out; i++) /* only tensors are constants: a sequence or an optional is made in each run */
+    if (n->out[i] != VALUE_ABSENT && p->values[n->out[i]].v.kind != VALUE_TENSOR)
+      return add_step(b, c, (int)(n - b->g->nodes), true);
+  for (int i = 0; i < n->n_out; i++)
+    if (n->out[i] != VALUE_ABSENT) p->values[n->out[i]].place = PLAN_CONSTANT;
   return LEDGE_OK;
 }
 
