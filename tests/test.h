@@ -20,32 +20,32 @@ typedef struct test_case {
 static int test_failures_;
 static const char *test_now_;
 
-#define TEST_FAIL(...)                                                  \
-  do {                                                                  \
-    if (test_failures_++ < 20) {                                        \
-      fprintf(stderr, "%s:%d: %s: ", __FILE__, __LINE__, test_now_);    \
-      fprintf(stderr, __VA_ARGS__);                                     \
-      fputc('\n', stderr);                                              \
-    }                                                                   \
+#define TEST_FAIL(...)                                               \
+  do {                                                               \
+    if (test_failures_++ < 20) {                                     \
+      fprintf(stderr, "%s:%d: %s: ", __FILE__, __LINE__, test_now_); \
+      fprintf(stderr, __VA_ARGS__);                                  \
+      fputc('\n', stderr);                                           \
+    }                                                                \
   } while (0)
-#define CHECK(condition)                                        \
-  do {                                                          \
-    if (!(condition)) TEST_FAIL("not so: %s", #condition);      \
+#define CHECK(condition)                                   \
+  do {                                                     \
+    if (!(condition)) TEST_FAIL("not so: %s", #condition); \
   } while (0)
-#define CHECK_INT(got, want)                                                                          \
-  do {                                                                                                \
-    long long got_ = (long long)(got), want_ = (long long)(want);                                     \
-    if (got_ != want_) TEST_FAIL("%s is %lld, not %lld", #got, got_, want_);                          \
+#define CHECK_INT(got, want)                                                 \
+  do {                                                                       \
+    long long got_ = (long long)(got), want_ = (long long)(want);            \
+    if (got_ != want_) TEST_FAIL("%s is %lld, not %lld", #got, got_, want_); \
   } while (0)
-#define CHECK_NEAR(got, want, tolerance)                                                              \
-  do {                                                                                                \
-    double got_ = (got), want_ = (want);                                                              \
-    if (!(fabs(got_ - want_) <= (tolerance))) TEST_FAIL("%s is %.9g, not %.9g", #got, got_, want_);   \
+#define CHECK_NEAR(got, want, tolerance)                                                            \
+  do {                                                                                              \
+    double got_ = (got), want_ = (want);                                                            \
+    if (!(fabs(got_ - want_) <= (tolerance))) TEST_FAIL("%s is %.9g, not %.9g", #got, got_, want_); \
   } while (0)
-#define CHECK_STR(got, want)                                                                          \
-  do {                                                                                                \
-    const char *got_ = (got), *want_ = (want);                                                        \
-    if (strcmp(got_, want_)) TEST_FAIL("%s is \"%s\", not \"%s\"", #got, got_, want_);                \
+#define CHECK_STR(got, want)                                                           \
+  do {                                                                                 \
+    const char *got_ = (got), *want_ = (want);                                         \
+    if (strcmp(got_, want_)) TEST_FAIL("%s is \"%s\", not \"%s\"", #got, got_, want_); \
   } while (0)
 
 static int test_main_(const test_case *cases, size_t n, int argc, char **argv) {
@@ -64,10 +64,10 @@ static int test_main_(const test_case *cases, size_t n, int argc, char **argv) {
   return failed ? 1 : 0;
 }
 
-#define TEST_MAIN(...)                                                            \
-  int main(int argc, char **argv) {                                               \
-    static const test_case cases_[] = {__VA_ARGS__};                              \
-    return test_main_(cases_, sizeof cases_ / sizeof *cases_, argc, argv);        \
+#define TEST_MAIN(...)                                                     \
+  int main(int argc, char **argv) {                                        \
+    static const test_case cases_[] = {__VA_ARGS__};                       \
+    return test_main_(cases_, sizeof cases_ / sizeof *cases_, argc, argv); \
   }
 
 #endif

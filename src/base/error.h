@@ -1,7 +1,8 @@
 /* base/error: filling a ledge_error at its origin and prefixing it on the way up.
  *
  *   return error_set(error, LEDGE_ERROR_FORMAT, "field %u is truncated", field);   // at the origin
- *   if (status) return error_prefix(error, status, "loading %s", path);            // a level up: "loading m.onnx: field ..."
+ *   if (status) return error_prefix(error, status, "loading %s", path);            // a level up: "loading m.onnx:
+ * field ..."
  */
 #ifndef BASE_ERROR_H
 #define BASE_ERROR_H
@@ -20,10 +21,10 @@ void error_node(ledge_error *error, const char *node);
 /* "out of memory: N bytes for WHAT". */
 ledge_status error_memory(ledge_error *error, size_t bytes, const char *what);
 
-#define TRY(expression)                 \
-  do {                                  \
-    ledge_status try_ = (expression);   \
-    if (try_ != LEDGE_OK) return try_;  \
+#define TRY(expression)                \
+  do {                                 \
+    ledge_status try_ = (expression);  \
+    if (try_ != LEDGE_OK) return try_; \
   } while (0)
 
 #endif

@@ -8,16 +8,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-void *mem_alloc(size_t bytes);                      /* uninitialised; NULL on failure; a size of 0 gives a unique block */
-void *mem_zalloc(size_t bytes);                     /* zeroed */
-void *mem_alloc_array(size_t count, size_t each);   /* zeroed, product checked */
-void *mem_realloc(void *block, size_t bytes);       /* as realloc; the old block stands on failure */
+void *mem_alloc(size_t bytes);                    /* uninitialised; NULL on failure; a size of 0 gives a unique block */
+void *mem_zalloc(size_t bytes);                   /* zeroed */
+void *mem_alloc_array(size_t count, size_t each); /* zeroed, product checked */
+void *mem_realloc(void *block, size_t bytes);     /* as realloc; the old block stands on failure */
 void *mem_alloc_aligned(size_t bytes, size_t align); /* align is a power of two; freed by mem_free */
 void mem_free(void *block);
 char *mem_strndup(const char *text, size_t size);
 
 /* What the tests read and set. `fail_after` < 0: never; n: the allocation after n more fails, and all after it if
- * `fail_sticky`. A realloc that succeeds counts as an allocation, and as the free of the old block where there was one. */
+ * `fail_sticky`. A realloc that succeeds counts as an allocation, and as the free of the old block if there was one. */
 typedef struct mem_stats {
   atomic_llong allocations; /* that succeeded */
   atomic_llong frees;

@@ -30,8 +30,8 @@ struct storage {
 
 /* A block of the heap, 64-byte aligned, uninitialised; refs = 1. NULL when out of memory. */
 storage *storage_create(size_t bytes);
-storage *storage_ref(storage *s);  /* NULL passes */
-void storage_unref(storage *s);    /* NULL passes */
+storage *storage_ref(storage *s); /* NULL passes */
+void storage_unref(storage *s);   /* NULL passes */
 
 typedef struct tensor {
   ledge_dtype dtype;
@@ -67,7 +67,8 @@ void tensor_deinit(tensor *t);
 void tensor_share(tensor *dst, const tensor *src);
 /* dst becomes an owned copy. */
 ledge_status tensor_copy(tensor *dst, const tensor *src, ledge_error *error);
-/* Copies src's elements into dst's existing memory of the same dtype and count; strings are duplicated into dst->own. */
+/* Copies src's elements into dst's existing memory of the same dtype and count; strings are duplicated into dst->own.
+ */
 ledge_status tensor_copy_data(tensor *dst, const tensor *src, ledge_error *error);
 /* Stores a copy of (text, size) as string element i of a tensor that owns its storage. */
 ledge_status tensor_put_string(tensor *t, int64_t i, const char *text, size_t size, ledge_error *error);
