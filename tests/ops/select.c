@@ -1,4 +1,4 @@
-/* tests/ops/select: TopK, Unique, NonZero, Compress, NonMaxSuppression. */
+/* tests/ops/select: TopK, Unique, NonZero, Compress, NonMaxSuppression; Col2Im. */
 #include "op_test.h"
 
 static const op_case topk_cases[] = {
@@ -82,11 +82,33 @@ static const op_case nms_cases[] = {
     {"NonMaxSuppression", 11, "", {"f64[1x1x4] *", "f32[1x1x1] *", "i64[] 1"}, {"error shape"}},
 };
 
+static const op_case col2im_cases[] = {
+    {"Col2Im",
+     18,
+     "",
+     {"f32[1x4x4] 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16", "i64[2] 3 3", "i64[2] 2 2"},
+     {"f32[1x1x3x3] 1 7 6 12 34 22 11 27 16"}},
+    {"Col2Im",
+     18,
+     "strides=[2,2] pads=[1,1,0,0]",
+     {"f16[1x4x4] 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16", "i64[2] 3 3", "i64[2] 2 2"},
+     {"f16[1x1x3x3] 13 10 14 7 4 8 15 12 16"}},
+    {"Col2Im", 18, "dilations=[2]", {"i8[1x2x2] 1 2 3 127", "i64[1] 4", "i64[1] 2"}, {"i8[1x1x4] 1 2 3 127"}},
+    {"Col2Im", 18, "", {"c64[1x2x1] 1 2 3 4", "i64[1] 2", "i64[1] 2"}, {"c64[1x1x2] 1 2 3 4"}},
+    {"Col2Im", 18, "", {"f32[0x4x4]", "i64[2] 3 3", "i64[2] 2 2"}, {"f32[0x1x3x3]"}},
+    {"Col2Im", 18, "pads=[9,9] strides=[7]", {"f32[1x1x3] 1 2 3", "i64[1] 1", "i64[1] 1"}, {"f32[1x1x1] 0"}},
+    {"Col2Im", 18, "", {"f32[1x4x3] *", "i64[2] 3 3", "i64[2] 2 2"}, {"error shape"}},
+    {"Col2Im", 18, "", {"f32[1x4x4] *", "i64[2] 3 3", "i64[2] 4 4"}, {"error data"}},
+    {"Col2Im", 18, "", {"f32[1x4x4] *", "i64[2] 3 3", "i64[1] 2"}, {"error shape"}},
+    {"Col2Im", 18, "strides=[0,1]", {"f32[1x4x4] *", "i64[2] 3 3", "i64[2] 2 2"}, {"error format"}},
+};
+
 #define TEST(name) \
   static void test_##name(void) { op_test_cases(name##_cases, sizeof name##_cases / sizeof *name##_cases); }
 TEST(topk)
 TEST(unique)
 TEST(pick)
 TEST(nms)
+TEST(col2im)
 
-TEST_MAIN({"topk", test_topk}, {"unique", test_unique}, {"pick", test_pick}, {"nms", test_nms})
+TEST_MAIN({"topk", test_topk}, {"unique", test_unique}, {"pick", test_pick}, {"nms", test_nms}, {"col2im", test_col2im})
