@@ -7,7 +7,8 @@
  * Query i sees key j if j < its batch's kv_length, and, with p = i + offset of its batch, j <= p where causal,
  * j >= p - window_left and j <= p + window_right where these are not negative. A query that sees no key, or only keys
  * masked by -infinity, gives zeros. Query head h reads key and value head h / (q_heads / kv_heads).
- * Work is split into (batch, head, block of queries): the same bits at any number of threads.
+ * The rows of one key head are its query heads' queries one after the other, so that grouped heads share the keys while
+ * these are in the cache; work is split into (batch, key head, block of rows): the same bits at any number of threads.
  * Aliasing: none allowed. */
 #ifndef KERNELS_ATTENTION_H
 #define KERNELS_ATTENTION_H
@@ -34,10 +35,17 @@ typedef struct attention_shape {
   int64_t mask_batch, mask_head, mask_q, mask_k; /* strides in elements; 0 where it broadcasts */
 } attention_shape;
 
-/* One block of queries of one head, see attention.c. */
-typedef void (*attention_block_fn)(const attention_shape *s, attention_view q, attention_view k, attention_view v,
-                                   float *y, int64_t y_row, int64_t b, int64_t h, int64_t q_begin, int64_t q_end,
-                                   float *scratch);
+typedef struct attention_tensors {
+  attention_view q, k, v;
+  float *y;
+  int64_t y_batch, y_head, y_row;
+} attention_tensors;
+
+/* Rows [begin, end) of key head g in batch entry b: row r is query r % q_len of query head g * group + r / q_len, where
+ * group = q_heads / kv_heads. At most ATTENTION_ROWS of them. scratch: see attention_f32_scratch, for one thread. */
+enum { ATTENTION_ROWS = 64, ATTENTION_KEYS = 64 };
+typedef void (*attention_block_fn)(const attention_shape *s, const attention_tensors *t, int64_t b, int64_t g,
+                                   int64_t begin, int64_t end, float *scratch);
 typedef struct attention_kernels {
   attention_block_fn block;
 } attention_kernels;
@@ -46,7 +54,7 @@ extern const attention_kernels attention__ref;
 
 /* Bytes of scratch (64-byte aligned) for a pool of so many threads. */
 size_t attention_f32_scratch(const attention_shape *s, int threads);
-/* y has the strides of y_view, whose data it replaces: [batch, q_heads, q_len, v_dim]. */
+/* y is [batch, q_heads, q_len, v_dim] with the strides given, its last axis contiguous. */
 void attention_f32(const attention_shape *s, attention_view q, attention_view k, attention_view v, float *y,
                    int64_t y_batch, int64_t y_head, int64_t y_row, void *scratch, pool *p);
 

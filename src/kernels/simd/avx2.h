@@ -7,6 +7,7 @@
 
 #define VF_LANES 8
 #define VF_NAME(f) f##__avx2
+#define VF_REGISTERS 16
 #define VF_ISA avx2
 #define VF_WORD static inline __attribute__((always_inline))
 

@@ -7,6 +7,7 @@
 
 #define VF_LANES 16
 #define VF_NAME(f) f##__avx512
+#define VF_REGISTERS 32
 #define VF_ISA avx512
 #define VF_WORD static inline __attribute__((always_inline))
 

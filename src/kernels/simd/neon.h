@@ -10,6 +10,11 @@
 
 #define VF_LANES 4
 #define VF_NAME(f) f##__neon
+#ifdef __aarch64__
+#define VF_REGISTERS 32
+#else
+#define VF_REGISTERS 16
+#endif
 #define VF_ISA neon
 #define VF_WORD static inline __attribute__((always_inline))
 

@@ -9,6 +9,7 @@
 
 #define VF_LANES 4
 #define VF_NAME(f) f##__vec4
+#define VF_REGISTERS 16
 #define VF_ISA vec4
 #define VF_WORD static inline __attribute__((always_inline))
 
