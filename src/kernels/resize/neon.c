@@ -1,0 +1,3 @@
+#include "kernels/simd/neon.h"
+
+#include "kernels/resize/resize_body.h"
