@@ -59,6 +59,7 @@ struct op_def {
   int min_out, max_out;
   uint32_t flags;
   op_fn infer, run;
+  const void *user; /* for rows of the program's own; NULL in ledge's */
 };
 
 /* What the executor offers to a running operator. */

@@ -382,6 +382,10 @@ const plan *session_last_plan(const session *s) { return s->last; }
 
 const graph *session_graph(const session *s) { return s->model->graph; }
 
+size_t session_dynamic_bytes(const session *s) { return block_pool_peak_bytes(s->blocks); }
+
+int session_threads(const session *s) { return pool_threads(s->pool); }
+
 size_t session_memory_bytes(const session *s) {
   size_t bytes = block_pool_peak_bytes(s->blocks);
   for (const plan_set *set = s->sets; set; set = set->next)

@@ -37,6 +37,9 @@ ledge_status session_bind_output(session *s, int i, void *data, size_t bytes, le
 void session_cancel(session *s);
 const plan *session_last_plan(const session *s);
 const graph *session_graph(const session *s);
+/* The most that values sized by data took; threads of its pool. */
+size_t session_dynamic_bytes(const session *s);
+int session_threads(const session *s);
 /* Plan arenas of all cached plans plus the blocks' peak. */
 size_t session_memory_bytes(const session *s);
 

@@ -1,0 +1,34 @@
+/* cli/cli: what the verbs have in common. The program stands on the public headers alone. */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include "json.h"
+#include "ledge/ledge.h"
+#include "options.h"
+
+extern const verb verb_info, verb_run, verb_bench, verb_convert, verb_cpu;
+
+/* "ledge: MESSAGE" on stderr; returns CLI_FAILED. */
+int cli_fail(const ledge_error *error);
+int cli_failf(const char *format, ...) LEDGE_PRINTF(1, 2);
+/* Is colour wanted on this stream? (A terminal, and no NO_COLOR.) */
+bool cli_colour(void *stream);
+/* "12.3 MiB" into text. */
+const char *cli_bytes(double bytes, char *text, size_t size);
+double cli_now_ms(void);
+/* "[1x3x?x?]", with names of open dims: "[batchx3]". */
+const char *cli_shape(int rank, const int64_t *dims, const char *const *names, char *text, size_t size);
+
+/* Inputs by --shape NAME=1x3x224x224 and --int NAME=VALUE, random where not given: normal numbers for floats, VALUE or 1
+ * for integers. Open dims become 1. */
+typedef struct cli_inputs {
+  size_t count;
+  ledge_tensor *tensors;
+  ledge_value **values; /* what owns them */
+} cli_inputs;
+ledge_status cli_inputs_make(const ledge_model *m, const text_list *shapes, const text_list *ints, uint64_t seed, cli_inputs *ret,
+                             ledge_error *error);
+ledge_status cli_inputs_set(const cli_inputs *in, ledge_session *s, ledge_error *error);
+void cli_inputs_free(cli_inputs *in);
+
+#endif

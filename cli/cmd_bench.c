@@ -1,0 +1,222 @@
+/* cli/cmd_bench: `ledge bench`: latency, memory, deadline misses, and where the time goes. */
+#include "cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+typedef struct bench_options {
+  int64_t threads, seed;
+  double seconds, deadline_ms;
+  size_t memory_limit;
+  text_list shapes, ints;
+  bool json, profile, quiet, reference;
+  const char *no_pass;
+} bench_options;
+
+typedef struct bench_result {
+  const char *model;
+  int threads;
+  double load_ms, *times;
+  size_t runs, capacity;
+  int64_t misses;
+  ledge_memory memory;
+  double multiply_adds;
+  size_t peak_rss;
+} bench_result;
+
+enum { WARM_RUNS = 5, LEAST_RUNS = 10 };
+
+static int compare_doubles(const void *a, const void *b) {
+  double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+static double quantile(const bench_result *r, double q) {
+  size_t i = (size_t)((double)r->runs * q);
+  return r->times[i < r->runs ? i : r->runs - 1];
+}
+
+static ledge_status run_timed(ledge_session *s, const bench_options *o, bench_result *r, ledge_error *error) {
+  ledge_status status = LEDGE_OK;
+  for (int i = 0; !status && i < WARM_RUNS; i++) status = ledge_session_run(s, error);
+  double end = cli_now_ms() + o->seconds * 1e3;
+  while (!status && (cli_now_ms() < end || r->runs < LEAST_RUNS)) {
+    if (r->runs == r->capacity) {
+      size_t capacity = r->capacity ? r->capacity * 2 : 1 << 16;
+      double *times = realloc(r->times, capacity * sizeof *times);
+      if (!times) break; /* as many runs as there is memory for */
+      r->times = times;
+      r->capacity = capacity;
+    }
+    double start = cli_now_ms();
+    status = ledge_session_run(s, error);
+    r->times[r->runs++] = cli_now_ms() - start;
+  }
+  for (size_t i = 0; i < r->runs; i++) r->misses += o->deadline_ms > 0 && r->times[i] > o->deadline_ms;
+  if (r->runs) qsort(r->times, r->runs, sizeof *r->times, compare_doubles);
+  return status;
+}
+
+static void print_json(const bench_options *o, const bench_result *r, double peak) {
+  static const struct {
+    const char *name;
+    double q;
+  } quantiles[] = {{"min", 0}, {"p50", .5}, {"p90", .9}, {"p99", .99}, {"p99.9", .999}, {"max", 1}};
+  json j = json_start(stdout);
+  json_open(&j, '{');
+  json_key(&j, "model"), json_text(&j, r->model);
+  json_key(&j, "ledge"), json_text(&j, ledge_version());
+  json_key(&j, "threads"), json_int(&j, r->threads);
+  json_key(&j, "runs"), json_int(&j, (int64_t)r->runs);
+  json_key(&j, "load_ms"), json_real(&j, r->load_ms);
+  json_key(&j, "latency_ms"), json_open(&j, '{');
+  for (size_t i = 0; i < sizeof quantiles / sizeof *quantiles; i++) json_key(&j, quantiles[i].name), json_real(&j, quantile(r, quantiles[i].q));
+  json_close(&j, '}');
+  json_key(&j, "peak_rss_bytes"), json_int(&j, (int64_t)r->peak_rss);
+  json_key(&j, "planned_bytes"), json_int(&j, (int64_t)(r->memory.planned_bytes + r->memory.folded_bytes));
+  json_key(&j, "packed_bytes"), json_int(&j, (int64_t)r->memory.packed_bytes);
+  json_key(&j, "dynamic_bytes"), json_int(&j, (int64_t)r->memory.dynamic_bytes);
+  json_key(&j, "multiply_adds"), json_real(&j, r->multiply_adds);
+  if (peak > 0) json_key(&j, "share_of_peak"), json_real(&j, r->multiply_adds / (quantile(r, .5) * 1e-3) / peak / r->threads);
+  if (o->deadline_ms > 0) {
+    json_key(&j, "deadline_ms"), json_real(&j, o->deadline_ms);
+    json_key(&j, "deadline_misses"), json_int(&j, r->misses);
+  }
+  json_close(&j, '}');
+  json_end(&j);
+}
+
+static void print_table(const bench_options *o, const bench_result *r) {
+  char a[32], b[32], c[32];
+  printf("%s, %d thread%s, %zu runs\n", r->model, r->threads, r->threads == 1 ? "" : "s", r->runs);
+  printf("  load      %10.2f ms\n", r->load_ms);
+  printf("  latency   %10.3f ms min, %.3f p50, %.3f p90, %.3f p99, %.3f p99.9, %.3f max\n", quantile(r, 0), quantile(r, .5), quantile(r, .9),
+         quantile(r, .99), quantile(r, .999), quantile(r, 1));
+  printf("  rate      %10.1f runs a second\n", 1e3 / quantile(r, .5));
+  if (r->multiply_adds > 0)
+    printf("  work      %10.1f million multiply-adds a run, %.1f billion a second\n", r->multiply_adds * 1e-6,
+           r->multiply_adds / quantile(r, .5) * 1e-6);
+  printf("  memory    %10s planned%s, %s packed weights, %s peak of the process\n",
+         cli_bytes((double)(r->memory.planned_bytes + r->memory.folded_bytes), a, sizeof a), r->memory.exact ? "" : " (and more as data ask)",
+         cli_bytes((double)r->memory.packed_bytes, b, sizeof b), cli_bytes((double)r->peak_rss, c, sizeof c));
+  if (o->deadline_ms > 0) printf("  deadline  %10.3f ms missed %lld times of %zu\n", o->deadline_ms, (long long)r->misses, r->runs);
+}
+
+/* ---- profile ---- */
+
+typedef struct profile_row {
+  const char *op, *kernel, *node;
+  double ms, multiply_adds;
+  int count;
+} profile_row;
+
+static int by_time(const void *a, const void *b) {
+  double x = ((const profile_row *)a)->ms, y = ((const profile_row *)b)->ms;
+  return (x < y) - (x > y);
+}
+
+static void print_rows(FILE *out, const char *title, profile_row *rows, size_t n, size_t most, double total, double peak) {
+  qsort(rows, n, sizeof *rows, by_time);
+  fprintf(out, "\n%-24s %-26s %6s %10s %6s %10s %8s %6s\n", title, "kernel", "steps", "ms a run", "share", "M mul-adds", "G/s", "peak");
+  for (size_t i = 0; i < n && i < most; i++) {
+    double rate = rows[i].ms > 0 ? rows[i].multiply_adds / rows[i].ms * 1e-6 : 0;
+    fprintf(out, "%-24.24s %-26.26s %6d %10.4f %5.1f%% %10.2f %8.1f %5.1f%%\n", rows[i].node ? rows[i].node : rows[i].op, rows[i].kernel, rows[i].count,
+            rows[i].ms, 100 * rows[i].ms / total, rows[i].multiply_adds * 1e-6, rate, peak > 0 ? 100 * rate * 1e9 / peak : 0);
+  }
+}
+
+static void print_profile(const ledge_session *s, double peak) {
+  ledge_profile p;
+  size_t n = 0, n_kinds = 0;
+  while (ledge_session_profile(s, n, &p)) n++;
+  profile_row *rows = calloc(n + 1, sizeof *rows), *kinds = calloc(n + 1, sizeof *kinds);
+  double total = 0;
+  for (size_t i = 0; rows && kinds && i < n && ledge_session_profile(s, i, &p); i++) {
+    double ms = p.runs ? (double)p.time_ns / (double)p.runs * 1e-6 : 0;
+    rows[i] = (profile_row){p.op, p.kernel, p.node[0] ? p.node : p.op, ms, p.multiply_adds, 1};
+    total += ms;
+    size_t k = 0;
+    while (k < n_kinds && (strcmp(kinds[k].op, p.op) || strcmp(kinds[k].kernel, p.kernel))) k++;
+    if (k == n_kinds) kinds[n_kinds++] = (profile_row){.op = p.op, .kernel = p.kernel};
+    kinds[k].ms += ms;
+    kinds[k].multiply_adds += p.multiply_adds;
+    kinds[k].count++;
+  }
+  if (rows && kinds) {
+    print_rows(stdout, "operator", kinds, n_kinds, n_kinds, total, peak);
+    print_rows(stdout, "node", rows, n, 20, total, peak);
+  }
+  free(rows);
+  free(kinds);
+}
+
+static int bench(const bench_options *o, const char *path) {
+  ledge_error error = {.message = ""};
+  ledge_model *m = NULL;
+  ledge_session *s = NULL;
+  cli_inputs inputs = {0};
+  const char *slash = strrchr(path, '/');
+  bench_result r = {.model = slash ? slash + 1 : path};
+  ledge_session_options so = {.threads = (int)o->threads, .memory_limit = o->memory_limit, .seed = (uint64_t)o->seed, .profile = o->profile,
+                              .reference = o->reference};
+  double start = cli_now_ms();
+  ledge_status status = ledge_model_open(path, &(ledge_model_options){.disable_passes = o->no_pass}, &m, &error);
+  if (!status) status = ledge_session_create(m, &so, &s, &error);
+  if (!status) status = cli_inputs_make(m, &o->shapes, &o->ints, (uint64_t)o->seed, &inputs, &error);
+  if (!status) status = cli_inputs_set(&inputs, s, &error);
+  if (!status) status = ledge_session_plan(s, &error);
+  r.load_ms = cli_now_ms() - start;
+  if (!status) status = run_timed(s, o, &r, &error);
+  if (!status) {
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    r.peak_rss = (size_t)usage.ru_maxrss * 1024;
+    r.threads = ledge_session_threads(s);
+    r.multiply_adds = ledge_session_multiply_adds(s);
+    ledge_session_memory(s, &r.memory);
+    double peak = o->profile ? ledge_machine_peak_multiply_adds() : 0;
+    if (o->json)
+      print_json(o, &r, peak);
+    else
+      print_table(o, &r);
+    if (o->profile && !o->json) print_profile(s, peak);
+  }
+  ledge_session_destroy(s);
+  ledge_model_close(m);
+  cli_inputs_free(&inputs);
+  free(r.times);
+  return status ? cli_fail(&error) : CLI_OK;
+}
+
+static int bench_main(const verb *v, int argc, char **argv) {
+  bench_options o = {.seconds = 2};
+  const option options[] = {
+      {"threads", OPTION_INT, &o.threads, "N", "threads (default: the big cores that this process may use)"},
+      {"seconds", OPTION_REAL, &o.seconds, "S", "how long to measure (default 2; at least 10 runs)"},
+      {"shape", OPTION_LIST, &o.shapes, "NAME=1x3x8x8", "shape of an input; open dims are 1 otherwise"},
+      {"int", OPTION_LIST, &o.ints, "NAME=VALUE", "what an integer input is filled with (default 1)"},
+      {"deadline", OPTION_REAL, &o.deadline_ms, "MS", "count the runs that take longer"},
+      {"profile", OPTION_FLAG, &o.profile, NULL, "time, multiply-adds and share of the peak of every operator"},
+      {"memory-limit", OPTION_BYTES, &o.memory_limit, "BYTES", "refuse a plan that needs more (512M, 2G, ...)"},
+      {"seed", OPTION_INT, &o.seed, "N", "of the random inputs"},
+      {"no-pass", OPTION_TEXT, &o.no_pass, "NAMES", "graph passes to leave out, separated by commas; all: none runs"},
+      {"reference", OPTION_FLAG, &o.reference, NULL, "run the plain reference of every operator (slow)"},
+      {"json", OPTION_FLAG, &o.json, NULL, "one line of JSON"},
+      {"quiet", OPTION_FLAG, &o.quiet, NULL, "nothing but the result"},
+      {0},
+  };
+  char **files;
+  int n, status = options_parse(v, options, argc, argv, &files, &n);
+  for (int i = 0; status == CLI_OK && i < n; i++) status = bench(&o, files[i]);
+  options_free(options);
+  return status;
+}
+
+const verb verb_bench = {
+    "bench", "MODEL...", "Measures latency (min to p99.9 and max), memory and deadline misses on random inputs.",
+    "  ledge bench mobilenet_v2.onnx --threads 1\n"
+    "  ledge bench model.onnx --shape x=1x3x320x240 --deadline 20 --seconds 30\n"
+    "  ledge bench model.onnx --profile          # where the time goes\n"
+    "  ledge bench model.onnx --json | jq .latency_ms.p99\n",
+    1, -1, bench_main};

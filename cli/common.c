@@ -1,0 +1,215 @@
+/* cli/common: see cli.h. */
+#include "cli.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+int cli_fail(const ledge_error *error) {
+  fprintf(stderr, "ledge: %s\n", error->message[0] ? error->message : ledge_status_text(error->code));
+  return CLI_FAILED;
+}
+
+int cli_failf(const char *format, ...) {
+  va_list args;
+  fputs("ledge: ", stderr);
+  va_start(args, format);
+  vfprintf(stderr, format, args);
+  va_end(args);
+  fputc('\n', stderr);
+  return CLI_FAILED;
+}
+
+bool cli_colour(void *stream) {
+  const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+  return isatty(fileno(stream)) && !(no && no[0]) && !(term && !strcmp(term, "dumb"));
+}
+
+const char *cli_bytes(double bytes, char *text, size_t size) {
+  static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+  int u = 0;
+  while (bytes >= 1024 && u < 4) bytes /= 1024, u++;
+  snprintf(text, size, u ? "%.1f %s" : "%.0f %s", bytes, units[u]);
+  return text;
+}
+
+double cli_now_ms(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
+}
+
+const char *cli_shape(int rank, const int64_t *dims, const char *const *names, char *text, size_t size) {
+  if (rank < 0) return "any shape";
+  size_t at = (size_t)snprintf(text, size, "[");
+  for (int i = 0; i < rank && at < size; i++) {
+    int n;
+    if (dims[i] >= 0)
+      n = snprintf(text + at, size - at, "%s%lld", i ? " x " : "", (long long)dims[i]);
+    else
+      n = snprintf(text + at, size - at, "%s%s", i ? " x " : "", names && names[i] ? names[i] : "?");
+    at += n > 0 ? (size_t)n : 0;
+  }
+  if (at < size) snprintf(text + at, size - at, "]");
+  return text;
+}
+
+/* ---- inputs ---- */
+
+/* splitmix64 and the polar method: the same numbers on every machine. */
+static uint64_t next_random(uint64_t *state) {
+  uint64_t z = (*state += 0x9e3779b97f4a7c15u);
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+  return z ^ (z >> 31);
+}
+
+static double next_normal(uint64_t *state) {
+  for (;;) {
+    double u = (double)(next_random(state) >> 11) * 0x1p-52 - 1, v = (double)(next_random(state) >> 11) * 0x1p-52 - 1, q = u * u + v * v;
+    if (q > 0 && q < 1) return u * sqrt(-2 * log(q) / q);
+  }
+}
+
+static uint16_t half_of(float f) { /* random numbers need no subnormals, infinities or ties */
+  uint32_t u;
+  memcpy(&u, &f, sizeof u);
+  int e = (int)((u >> 23) & 255) - 112;
+  return (uint16_t)((u >> 16 & 0x8000) | (e <= 0 ? 0 : (uint32_t)e << 10 | (u >> 13 & 1023)));
+}
+
+static bool fill(ledge_tensor *t, int64_t n, int64_t number, uint64_t *state) {
+  for (int64_t i = 0; i < n; i++) {
+    double x = t->dtype == LEDGE_F32 || t->dtype == LEDGE_F64 || t->dtype == LEDGE_F16 || t->dtype == LEDGE_BF16 ? next_normal(state) : 0;
+    switch (t->dtype) {
+      case LEDGE_F32: ((float *)t->data)[i] = (float)x; break;
+      case LEDGE_F64: ((double *)t->data)[i] = x; break;
+      case LEDGE_F16: ((uint16_t *)t->data)[i] = half_of((float)x); break;
+      case LEDGE_BF16: {
+        float f = (float)x;
+        memcpy((uint16_t *)t->data + i, (char *)&f + 2, 2);
+        break;
+      }
+      case LEDGE_U8:
+      case LEDGE_I8:
+      case LEDGE_BOOL: ((uint8_t *)t->data)[i] = (uint8_t)number; break;
+      case LEDGE_U16:
+      case LEDGE_I16: ((uint16_t *)t->data)[i] = (uint16_t)number; break;
+      case LEDGE_U32:
+      case LEDGE_I32: ((uint32_t *)t->data)[i] = (uint32_t)number; break;
+      case LEDGE_U64:
+      case LEDGE_I64: ((uint64_t *)t->data)[i] = (uint64_t)number; break;
+      case LEDGE_STRING: ((ledge_string *)t->data)[i] = (ledge_string){"ledge", 5}; break;
+      default: return false;
+    }
+  }
+  return true;
+}
+
+/* The text after "NAME=" in the list, where NAME is the input's name or position; NULL where there is none. */
+static const char *setting(const text_list *list, const char *name, size_t position) {
+  char number[24];
+  snprintf(number, sizeof number, "%zu", position);
+  for (size_t i = 0; i < list->count; i++) {
+    const char *equals = strrchr(list->items[i], '=');
+    size_t size = equals ? (size_t)(equals - list->items[i]) : 0;
+    if (!equals) continue;
+    if ((strlen(name) == size && !memcmp(name, list->items[i], size)) || (strlen(number) == size && !memcmp(number, list->items[i], size)))
+      return equals + 1;
+  }
+  return NULL;
+}
+
+static ledge_status make_error(ledge_error *error, ledge_status code, const char *format, const char *a, const char *b) {
+  error->code = code;
+  snprintf(error->message, sizeof error->message, format, a, b);
+  return code;
+}
+
+static ledge_status read_shape(const char *text, ledge_value_info *info, ledge_error *error) {
+  int rank = 0;
+  for (const char *p = text; *p; rank++) {
+    char *end;
+    errno = 0;
+    long long n = strtoll(p, &end, 10);
+    if (end == p || errno || n < 0 || rank == LEDGE_MAX_RANK || (*end && *end != 'x'))
+      return make_error(error, LEDGE_ERROR_ARGUMENT, "--shape %s=%s is no shape such as 1x3x224x224", info->name, text);
+    info->dims[rank] = n;
+    p = *end ? end + 1 : end;
+  }
+  info->rank = rank;
+  return LEDGE_OK;
+}
+
+static ledge_status make_input(const ledge_value_info *declared, size_t i, const text_list *shapes, const text_list *ints, uint64_t *state,
+                               ledge_value **ret, ledge_error *error) {
+  ledge_value_info info = *declared;
+  const char *shape = setting(shapes, info.name, i), *number = setting(ints, info.name, i);
+  if (info.kind != LEDGE_KIND_TENSOR)
+    return make_error(error, LEDGE_ERROR_UNSUPPORTED, "input '%s' is no tensor: random values cannot be made for it%s", info.name, "");
+  if (shape) {
+    ledge_status status = read_shape(shape, &info, error);
+    if (status) return status;
+  }
+  if (info.rank < 0)
+    return make_error(error, LEDGE_ERROR_ARGUMENT, "input '%s' has no declared shape: give --shape %s=...", info.name, info.name);
+  int64_t n = 1;
+  for (int d = 0; d < info.rank; d++) {
+    if (info.dims[d] < 0) info.dims[d] = 1;
+    if (__builtin_mul_overflow(n, info.dims[d], &n)) return make_error(error, LEDGE_ERROR_LIMIT, "input '%s' is too large%s", info.name, "");
+  }
+  ledge_tensor t = {.dtype = info.dtype, .rank = info.rank};
+  memcpy(t.dims, info.dims, sizeof t.dims);
+  size_t bits = (size_t)ledge_dtype_bits(info.dtype);
+  if (!bits || (uint64_t)n > SIZE_MAX / 64 / bits) return make_error(error, LEDGE_ERROR_LIMIT, "input '%s' is too large%s", info.name, "");
+  t.bytes = ((size_t)n * bits + 7) / 8;
+  t.data = calloc(1, t.bytes ? t.bytes : 1);
+  if (!t.data) return make_error(error, LEDGE_ERROR_MEMORY, "out of memory for input '%s'%s", info.name, "");
+  ledge_status status;
+  if (fill(&t, n, number ? strtoll(number, NULL, 10) : 1, state))
+    status = ledge_value_create(&t, ret, error);
+  else
+    status = make_error(error, LEDGE_ERROR_UNSUPPORTED, "input '%s' has dtype %s, for which no random values are made", info.name,
+                        ledge_dtype_name(info.dtype));
+  free(t.data);
+  return status;
+}
+
+ledge_status cli_inputs_make(const ledge_model *m, const text_list *shapes, const text_list *ints, uint64_t seed, cli_inputs *ret,
+                             ledge_error *error) {
+  uint64_t state = seed;
+  *ret = (cli_inputs){.count = ledge_model_input_count(m)};
+  ret->tensors = calloc(ret->count + 1, sizeof *ret->tensors);
+  ret->values = calloc(ret->count + 1, sizeof *ret->values);
+  if (!ret->tensors || !ret->values) return make_error(error, LEDGE_ERROR_MEMORY, "out of memory%s%s", "", "");
+  for (size_t i = 0; i < ret->count; i++) {
+    ledge_value_info info;
+    ledge_status status = ledge_model_input(m, i, &info, error);
+    if (status) return status;
+    if (info.optional && !setting(shapes, info.name, i)) continue; /* its default */
+    status = make_input(&info, i, shapes, ints, &state, &ret->values[i], error);
+    if (!status) status = ledge_value_tensor(ret->values[i], &ret->tensors[i], error);
+    if (status) return status;
+  }
+  return LEDGE_OK;
+}
+
+ledge_status cli_inputs_set(const cli_inputs *in, ledge_session *s, ledge_error *error) {
+  for (size_t i = 0; i < in->count; i++) {
+    if (!in->values[i]) continue;
+    ledge_status status = ledge_session_set_input_value(s, i, in->values[i], error);
+    if (status) return status;
+  }
+  return LEDGE_OK;
+}
+
+void cli_inputs_free(cli_inputs *in) {
+  for (size_t i = 0; in->values && i < in->count; i++) ledge_value_destroy(in->values[i]);
+  free(in->values);
+  free(in->tensors);
+}

@@ -1,0 +1,45 @@
+/* api/api: what stands behind the opaque handles of ledge.h. */
+#ifndef API_API_H
+#define API_API_H
+
+#include "base/map.h"
+#include "ledge/ledge.h"
+#include "runtime/session.h"
+
+#include <pthread.h>
+
+struct ledge_model {
+  atomic_int refs;
+  model *read;       /* as the file says it, resolved; never changes */
+  file_map *map;     /* the file's bytes */
+  weight_store *weights;
+  op_def *operators; /* the program's own rows */
+  int n_operators;
+  int n_missing;     /* nodes without an operator */
+  char *disable_passes;
+  pthread_mutex_t mutex;
+  model *optimised;  /* after the passes: made with the first session, under the mutex */
+};
+
+struct ledge_session {
+  ledge_model *model;
+  session *run;
+  value *inputs;           /* by input of the graph; kind NONE and given NULL where it is left out */
+  const value **given;
+  ledge_session_options options;
+};
+
+struct ledge_value {
+  value v;
+};
+
+ledge_model *api_model_ref(ledge_model *m);
+/* A tensor as the caller sees it. */
+void api_tensor_out(const tensor *t, ledge_tensor *ret);
+/* The caller's tensor as ledge sees it, borrowed; checks dtype, rank, dims and bytes. */
+ledge_status api_tensor_in(const ledge_tensor *t, tensor *ret, ledge_error *error);
+ledge_status api_value_info(const graph *g, value_id v, ledge_value_info *ret);
+/* Does v fit what the model declares for input i? */
+ledge_status api_check_input(const graph *g, int i, const value *v, ledge_error *error);
+
+#endif

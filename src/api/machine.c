@@ -1,0 +1,38 @@
+/* api/machine: what this machine is, and how fast it multiplies and adds; see ledge.h. */
+#include "base/clock.h"
+#include "base/cpu.h"
+#include "kernels/probe/probe.h"
+#include "ledge/ledge.h"
+
+#include <stdio.h>
+#include <sys/utsname.h>
+
+void ledge_machine_get(ledge_machine *ret) {
+  static char architecture[65];
+  struct utsname u;
+  if (!architecture[0] && uname(&u) == 0) snprintf(architecture, sizeof architecture, "%s", u.machine);
+  cpu_topology t = cpu_topology_get();
+  cpu_caches c = cpu_cache_sizes();
+  *ret = (ledge_machine){.model = cpu_model(), .architecture = architecture, .processors = t.online, .allowed = t.allowed, .big = t.big,
+                         .default_threads = cpu_default_threads(), .quota = t.quota, .l1d_bytes = c.l1d_bytes, .l2_bytes = c.l2_bytes,
+                         .l3_bytes = c.l3_bytes, .memory_available_bytes = cpu_memory_available()};
+  uint32_t isa = cpu_isa_available();
+  size_t at = 0;
+  for (int bit = 0; bit < 32 && at < sizeof ret->features; bit++) {
+    if (!(isa >> bit & 1)) continue;
+    int n = snprintf(ret->features + at, sizeof ret->features - at, "%s%s", at ? " " : "", cpu_isa_name((cpu_isa)(1u << bit)));
+    at += n > 0 ? (size_t)n : 0;
+  }
+}
+
+double ledge_machine_peak_multiply_adds(void) {
+  enum { PROBE_ROUNDS = 12 };
+  double best = 0;
+  for (int i = 0; i < PROBE_ROUNDS; i++) {
+    uint64_t start = clock_now_ns();
+    double done = probe_f32(cpu_isa_available(), 200000);
+    uint64_t ns = clock_now_ns() - start;
+    if (ns && done / (double)ns * 1e9 > best) best = done / (double)ns * 1e9;
+  }
+  return best;
+}

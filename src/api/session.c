@@ -1,0 +1,235 @@
+/* api/session: sessions; see ledge.h. */
+#include "api/api.h"
+#include "base/error.h"
+#include "passes/pass.h"
+
+#include <stdio.h>
+
+/* One error that names every missing operator with its nodes, as far as the message reaches. */
+static ledge_status report_missing(const ledge_model *m, ledge_error *error) {
+  char text[sizeof error->message];
+  size_t at = 0;
+  ledge_node_info n;
+  for (size_t i = 0; ledge_model_node(m, i, &n, NULL) == LEDGE_OK && at < sizeof text; i++) {
+    if (n.supported) continue;
+    int k = snprintf(text + at, sizeof text - at, "%s%s%s%s version %d at node '%s'", at ? "; " : "", n.domain, n.domain[0] ? "." : "",
+                     n.op, n.version, n.name);
+    at += k > 0 ? (size_t)k : 0;
+  }
+  return error_set(error, LEDGE_ERROR_UNSUPPORTED, "%s has %d nodes whose operators ledge does not know: %s", file_map_path(m->map),
+                   m->n_missing, text);
+}
+
+/* The graph after the passes, made once. */
+static ledge_status optimised(ledge_model *m, model **ret, ledge_error *error) {
+  ledge_status status = LEDGE_OK;
+  pthread_mutex_lock(&m->mutex);
+  if (!m->optimised) {
+    model *clone = NULL;
+    status = model_clone(m->read, &clone, error);
+    if (!status) status = passes_run(clone, &(pass_options){.disable = m->disable_passes}, error);
+    if (status)
+      model_destroy(clone);
+    else
+      m->optimised = clone;
+  }
+  *ret = m->optimised;
+  pthread_mutex_unlock(&m->mutex);
+  return status;
+}
+
+ledge_status ledge_session_create(ledge_model *m, const ledge_session_options *options, ledge_session **ret, ledge_error *error) {
+  static const ledge_session_options defaults;
+  if (!m || !ret) return error_set(error, LEDGE_ERROR_ARGUMENT, "ledge_session_create: model or ret_session is NULL");
+  if (!options) options = &defaults;
+  if (options->threads < 0) return error_set(error, LEDGE_ERROR_ARGUMENT, "%d threads", options->threads);
+  if (m->n_missing) return report_missing(m, error);
+  model *graph_model = m->read;
+  if (!options->reference) TRY(optimised(m, &graph_model, error));
+  ledge_session *s = mem_zalloc(sizeof *s);
+  if (!s) return error_memory(error, sizeof *s, "a session");
+  size_t n = (size_t)m->read->graph->n_inputs;
+  s->model = api_model_ref(m);
+  s->options = *options;
+  s->inputs = mem_alloc_array(n, sizeof *s->inputs);
+  s->given = mem_alloc_array(n, sizeof *s->given);
+  session_options so = {.threads = options->threads,
+                        .memory_limit = options->memory_limit,
+                        .reference_only = options->reference,
+                        .profile = options->profile,
+                        .seed = options->seed,
+                        .weights = m->weights};
+  ledge_status status = s->inputs && s->given ? session_create(graph_model, &so, &s->run, error)
+                                              : error_memory(error, n * sizeof *s->inputs, "a session");
+  if (status) {
+    ledge_session_destroy(s);
+    return status;
+  }
+  *ret = s;
+  return LEDGE_OK;
+}
+
+void ledge_session_destroy(ledge_session *s) {
+  if (!s) return;
+  session_destroy(s->run);
+  for (int i = 0; s->inputs && i < s->model->read->graph->n_inputs; i++) value_deinit(&s->inputs[i]);
+  mem_free(s->inputs);
+  mem_free(s->given);
+  ledge_model_close(s->model);
+  mem_free(s);
+}
+
+/* ---- inputs and outputs ---- */
+
+ledge_status api_check_input(const graph *g, int i, const value *v, ledge_error *error) {
+  static const char *const kinds[] = {"nothing", "a tensor", "a sequence", "a map"};
+  ledge_value_info want;
+  TRY(api_value_info(g, g->inputs[i], &want));
+  char a[256], b[256];
+  if (v->kind == VALUE_NONE && want.optional) return LEDGE_OK;
+  if ((int)v->kind != (int)want.kind)
+    return error_set(error, LEDGE_ERROR_SHAPE, "input '%s' is %s; it was given %s", want.name, kinds[want.kind], kinds[v->kind]);
+  if (v->kind != VALUE_TENSOR) return LEDGE_OK;
+  const tensor *t = &v->tensor;
+  if (want.dtype != LEDGE_DTYPE_NONE && t->dtype != want.dtype)
+    return error_set(error, LEDGE_ERROR_SHAPE, "input '%s' has dtype %s; it was given %s", want.name, ledge_dtype_name(want.dtype),
+                     ledge_dtype_name(t->dtype));
+  bool fits = want.rank < 0 || want.rank == t->rank;
+  for (int d = 0; fits && want.rank >= 0 && d < t->rank; d++) fits = want.dims[d] < 0 || want.dims[d] == t->dims[d];
+  if (!fits)
+    return error_set(error, LEDGE_ERROR_SHAPE, "input '%s' has shape %s; it was given %s", want.name,
+                     shape_print(want.rank, want.dims, a, sizeof a), shape_print(t->rank, t->dims, b, sizeof b));
+  return LEDGE_OK;
+}
+
+static ledge_status check_index(const ledge_session *s, size_t i, ledge_error *error) {
+  const graph *g = s->model->read->graph;
+  if (i < (size_t)g->n_inputs) return LEDGE_OK;
+  return error_set(error, LEDGE_ERROR_NAME, "the model has %d inputs; there is no input %zu", g->n_inputs, i);
+}
+
+static void put_input(ledge_session *s, size_t i, const value *v) {
+  if (v) value_share(&s->inputs[i], v);
+  s->given[i] = v ? &s->inputs[i] : NULL;
+}
+
+ledge_status ledge_session_set_input(ledge_session *s, size_t i, const ledge_tensor *t, ledge_error *error) {
+  value v = {.kind = VALUE_TENSOR};
+  TRY(check_index(s, i, error));
+  if (!t) {
+    value_deinit(&s->inputs[i]);
+    put_input(s, i, NULL);
+    return LEDGE_OK;
+  }
+  TRY(api_tensor_in(t, &v.tensor, error));
+  TRY(api_check_input(s->model->read->graph, (int)i, &v, error));
+  put_input(s, i, &v);
+  return LEDGE_OK;
+}
+
+ledge_status ledge_session_set_input_value(ledge_session *s, size_t i, const ledge_value *given, ledge_error *error) {
+  TRY(check_index(s, i, error));
+  TRY(api_check_input(s->model->read->graph, (int)i, &given->v, error));
+  put_input(s, i, &given->v);
+  return LEDGE_OK;
+}
+
+ledge_status ledge_session_bind_output(ledge_session *s, size_t i, void *data, size_t bytes, ledge_error *error) {
+  if (i > INT32_MAX) i = INT32_MAX;
+  return session_bind_output(s->run, (int)i, data, bytes, error);
+}
+
+static ledge_status check_given(const ledge_session *s, ledge_error *error) {
+  const graph *g = s->model->read->graph;
+  for (int i = 0; i < g->n_inputs; i++) {
+    const graph_value *v = &g->values[g->inputs[i]];
+    if (s->given[i] || v->constant) continue;
+    char text[256];
+    ledge_value_info want;
+    TRY(api_value_info(g, g->inputs[i], &want));
+    return error_set(error, LEDGE_ERROR_NAME, "input '%s' (%s%s) is not set", v->name, ledge_dtype_name(want.dtype),
+                     want.rank < 0 ? "" : shape_print(want.rank, want.dims, text, sizeof text));
+  }
+  return LEDGE_OK;
+}
+
+ledge_status ledge_session_plan(ledge_session *s, ledge_error *error) {
+  const plan *p;
+  TRY(check_given(s, error));
+  return session_plan(s->run, s->given, &p, error);
+}
+
+ledge_status ledge_session_run(ledge_session *s, ledge_error *error) {
+  TRY(check_given(s, error));
+  ledge_status status = session_run(s->run, s->given, error);
+  if (file_map_damaged(s->model->map))
+    return error_set(error, LEDGE_ERROR_CHANGED, "%s shrank while it was in use: open it again", file_map_path(s->model->map));
+  return status;
+}
+
+static ledge_status last_output(const ledge_session *s, size_t i, const value **ret, ledge_error *error) {
+  const graph *g = session_graph(s->run);
+  if (i >= (size_t)g->n_outputs)
+    return error_set(error, LEDGE_ERROR_NAME, "the model has %d outputs; there is no output %zu", g->n_outputs, i);
+  *ret = session_output(s->run, (int)i);
+  return *ret ? LEDGE_OK : error_set(error, LEDGE_ERROR_ARGUMENT, "no run has made an output yet");
+}
+
+ledge_status ledge_session_output(const ledge_session *s, size_t i, ledge_tensor *ret, ledge_error *error) {
+  const value *v;
+  TRY(last_output(s, i, &v, error));
+  if (v->kind != VALUE_TENSOR)
+    return error_set(error, LEDGE_ERROR_ARGUMENT, "output %zu is no tensor: use ledge_session_output_value", i);
+  api_tensor_out(&v->tensor, ret);
+  return LEDGE_OK;
+}
+
+ledge_status ledge_session_output_value(const ledge_session *s, size_t i, ledge_value **ret, ledge_error *error) {
+  const value *v;
+  TRY(last_output(s, i, &v, error));
+  ledge_value *copy = mem_zalloc(sizeof *copy);
+  if (!copy) return error_memory(error, sizeof *copy, "a value");
+  ledge_status status = value_keep(&copy->v, v, error);
+  if (status) {
+    mem_free(copy);
+    return status;
+  }
+  *ret = copy;
+  return LEDGE_OK;
+}
+
+void ledge_session_cancel(ledge_session *s) { session_cancel(s->run); }
+
+/* ---- what a session says of itself ---- */
+
+static const plan *current_plan(const ledge_session *s) {
+  const plan *p = session_last_plan(s->run);
+  if (!p && session_plan(s->run, s->given, &p, NULL)) p = NULL;
+  return p;
+}
+
+void ledge_session_memory(const ledge_session *s, ledge_memory *ret) {
+  const plan *p = current_plan(s);
+  *ret = (ledge_memory){.packed_bytes = weight_store_bytes(s->model->weights)};
+  if (!p) return;
+  ret->planned_bytes = p->arena_bytes;
+  ret->folded_bytes = p->folded_bytes;
+  ret->dynamic_bytes = session_dynamic_bytes(s->run);
+  ret->exact = p->n_dynamic == 0;
+}
+
+int ledge_session_threads(const ledge_session *s) { return session_threads(s->run); }
+
+double ledge_session_multiply_adds(const ledge_session *s) {
+  const plan *p = current_plan(s);
+  return p ? p->multiply_adds : 0;
+}
+
+bool ledge_session_profile(const ledge_session *s, size_t i, ledge_profile *ret) {
+  const plan *p = current_plan(s);
+  if (!p || i >= (size_t)p->n_steps) return false;
+  const plan_step *step = &p->steps[i];
+  const node *n = &p->graph->nodes[step->node];
+  *ret = (ledge_profile){n->name, n->op, step->kernel_name ? step->kernel_name : "reference", step->time_ns, step->runs, step->multiply_adds};
+  return true;
+}
