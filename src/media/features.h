@@ -10,9 +10,9 @@
  *   mel:preset=whisper,mels=128        mfcc:preset=kaldi,mels=40,ceps=40        wave:rate=16000,length=15600,layout=nt
  *
  *   preset        as computed by                                                  shape of the result
- *   librosa       librosa.feature.melspectrogram, power_to_db(ref=1), mfcc        [features, frames]
+ *   librosa       librosa 0.10 feature.melspectrogram, power_to_db(ref=1), mfcc   [features, frames]
  *   librosa-htk   the same with htk=True, norm=None (mfcc: dct_type 2, ortho)     [features, frames]
- *   torchaudio    torchaudio.transforms.MelSpectrogram + AmplitudeToDB, MFCC      [features, frames]
+ *   torchaudio    torchaudio.transforms.MelSpectrogram + AmplitudeToDB(), MFCC    [features, frames]
  *   whisper       openai/whisper log_mel_spectrogram(pad_or_trim(audio))          [features, frames]
  *   kaldi         compute-fbank-feats, compute-mfcc-feats at dither 0             [frames, features]
  *   htk           HTK 3.4 HCopy: FBANK and MFCC_0 of the HTK book's chapter 3     [frames, features]
@@ -32,6 +32,7 @@
  * dct           ortho | htk energy        none | raw | windowed                  lifter        coefficient; 0: none
  *   energyfloor   value                                  c0last        0 | 1
  *   normalize     none whisper mean meanvar              layout        letters: f t once each, n and c for dims of 1
+ *   lifterfrom    0 | 1: the first cepstrum's k          preset        a name of the table above
  */
 #ifndef MEDIA_FEATURES_H
 #define MEDIA_FEATURES_H
