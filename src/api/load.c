@@ -1,0 +1,265 @@
+/* api/load: files of the world to values; see ledge.h, section 4. What a file is, is told by its contents; what it becomes,
+ * by the recipe and by what the input declares. */
+#include "api/api.h"
+#include "base/error.h"
+#include "formats/npy/npy.h"
+#include "media/audio.h"
+#include "media/features.h"
+#include "media/image.h"
+#include "media/preprocess.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+typedef struct load {
+  const uint8_t *data;
+  size_t size;
+  const char *path, *recipe;
+  const ledge_value_info *want;
+} load;
+
+/* The part of a recipe that begins with `kind:`, up to the next ';'; "" where there is none. */
+static ledge_status recipe_part(const char *recipe, const char *kind, char *ret, size_t size, ledge_error *error) {
+  size_t n = strlen(kind);
+  ret[0] = 0;
+  for (const char *p = recipe; p && *p;) {
+    const char *end = strchr(p, ';');
+    size_t length = end ? (size_t)(end - p) : strlen(p);
+    if (length > n && !memcmp(p, kind, n) && p[n] == ':') {
+      if (length - n - 1 >= size) return error_set(error, LEDGE_ERROR_LIMIT, "a recipe is longer than %zu characters", size);
+      memcpy(ret, p + n + 1, length - n - 1);
+      ret[length - n - 1] = 0;
+      return LEDGE_OK;
+    }
+    p = end ? end + 1 : NULL;
+  }
+  return LEDGE_OK;
+}
+
+/* Gives an open-shaped tensor the rank that is wanted where only dims of 1 stand between them. */
+static ledge_status fit_rank(tensor *t, const ledge_value_info *want) {
+  if (want->rank < 0 || want->rank == t->rank) return LEDGE_OK;
+  int64_t dims[LEDGE_MAX_RANK];
+  int n = 0;
+  for (int i = 0; i < t->rank; i++)
+    if (t->dims[i] != 1) dims[n++] = t->dims[i];
+  if (n > want->rank) return LEDGE_OK; /* the check of the input will say what is wrong */
+  int64_t all[LEDGE_MAX_RANK];
+  int k = 0, spare = want->rank - n;
+  for (int i = 0; i < want->rank; i++) {
+    bool one = want->dims[i] == 1 || (want->dims[i] < 0 && spare > 0 && (k >= n || i == 0));
+    if (spare > 0 && one && !(k < n && want->dims[i] == dims[k])) {
+      all[i] = 1;
+      spare--;
+    } else if (k < n) {
+      all[i] = dims[k++];
+    } else {
+      all[i] = 1;
+    }
+  }
+  if (shape_elements(want->rank, all) == tensor_elements(t)) tensor_set_shape(t, t->dtype, want->rank, all);
+  return LEDGE_OK;
+}
+
+static ledge_status load_image(const load *l, tensor *ret, ledge_error *error) {
+  char spec[1024], derived[256] = "";
+  TRY(recipe_part(l->recipe, "image", spec, sizeof spec, error));
+  const ledge_value_info *w = l->want;
+  if (!spec[0] && w->rank == 4) { /* what the shape suggests: stretched, values as they are in the file */
+    bool last = w->dims[3] == 1 || w->dims[3] == 3, first = w->dims[1] == 1 || w->dims[1] == 3;
+    int64_t h = w->dims[last && !first ? 1 : 2], width = w->dims[last && !first ? 2 : 3], c = w->dims[last && !first ? 3 : 1];
+    char size[64] = "";
+    if (h > 0 && width > 0) snprintf(size, sizeof size, "resize=%lldx%lld,", (long long)h, (long long)width);
+    snprintf(derived, sizeof derived, "%slayout=%s,color=%s,dtype=%s", size, last && !first ? "nhwc" : "nchw", c == 1 ? "gray" : "rgb",
+             w->dtype == LEDGE_U8 ? "u8" : w->dtype == LEDGE_I8 ? "i8" : w->dtype == LEDGE_F16 ? "f16" : "f32");
+  }
+  preprocess p;
+  TRY(preprocess_parse(spec[0] ? spec : derived, &p, error));
+  tensor picture = {0};
+  TRY(image_decode(l->data, l->size, &(image_options){.apply_exif = true}, &picture, error));
+  ledge_status status = preprocess_run(&p, &picture, ret, error);
+  tensor_deinit(&picture);
+  return status;
+}
+
+/* "audio:rate=..,length=..;mel:..." or "mel:...", "mfcc:...", "wave:...". */
+static ledge_status load_audio(const load *l, tensor *ret, ledge_error *error) {
+  static const char *const kinds[] = {"mel", "mfcc", "spectrogram", "wave"};
+  char part[1024], spec[1100] = "";
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds && !spec[0]; i++) {
+    TRY(recipe_part(l->recipe, kinds[i], part, sizeof part, error));
+    if (part[0]) snprintf(spec, sizeof spec, "%s:%s", kinds[i], part);
+  }
+  audio_clip clip = {0};
+  audio_features f;
+  ledge_status status = LEDGE_OK;
+  if (!spec[0]) { /* the samples as they are, cut or padded to a fixed last dim */
+    const ledge_value_info *w = l->want;
+    audio_options o = {.mono = true, .length = w->rank > 0 && w->dims[w->rank - 1] > 0 ? w->dims[w->rank - 1] : 0};
+    TRY(audio_decode(l->data, l->size, &o, &clip, error));
+    tensor_share(ret, &clip.samples);
+  } else {
+    TRY(audio_features_parse(spec, &f, error));
+    TRY(audio_decode(l->data, l->size, NULL, &clip, error));
+    status = audio_features_run(&f, &clip, ret, error);
+  }
+  audio_deinit(&clip);
+  return status;
+}
+
+/* Bytes of the tensor's own layout; one open dim takes what the size says. */
+static ledge_status load_raw(const load *l, tensor *ret, ledge_error *error) {
+  const ledge_value_info *w = l->want;
+  size_t bits = (size_t)ledge_dtype_bits(w->dtype);
+  if (w->dtype == LEDGE_DTYPE_NONE || w->dtype == LEDGE_STRING || w->rank < 0)
+    return error_set(error, LEDGE_ERROR_SHAPE, "%s is raw bytes, and input '%s' declares no dtype and shape to read them by", l->path, w->name);
+  tensor t = {.dtype = w->dtype, .rank = w->rank};
+  int64_t known = 1;
+  int open = -1;
+  for (int i = 0; i < w->rank; i++) {
+    t.dims[i] = w->dims[i] < 0 ? 1 : w->dims[i];
+    if (w->dims[i] < 0) open = i; /* the last one takes the rest */
+    if (__builtin_mul_overflow(known, t.dims[i], &known)) return error_set(error, LEDGE_ERROR_LIMIT, "input '%s' is too large", w->name);
+  }
+  uint64_t elements = (uint64_t)l->size * 8 / bits;
+  if (open >= 0 && known > 0) t.dims[open] = (int64_t)(elements / (uint64_t)known);
+  size_t bytes = tensor_bytes(&t);
+  if (bytes != l->size) {
+    char text[256];
+    return error_set(error, LEDGE_ERROR_SHAPE, "%s has %zu bytes; input '%s' (%s %s) takes %zu", l->path, l->size, w->name,
+                     ledge_dtype_name(w->dtype), shape_print(w->rank, w->dims, text, sizeof text), bytes);
+  }
+  ledge_status status = tensor_alloc(&t, error);
+  if (status) return status;
+  if (bytes) memcpy(t.data, l->data, bytes);
+  *ret = t;
+  return LEDGE_OK;
+}
+
+/* A text for a string input: the file as one string, without its last line end. */
+static ledge_status load_text(const load *l, tensor *ret, ledge_error *error) {
+  tensor t = {.dtype = LEDGE_STRING, .rank = l->want->rank < 0 ? 0 : l->want->rank};
+  for (int i = 0; i < t.rank; i++) t.dims[i] = 1;
+  size_t n = l->size;
+  while (n && (l->data[n - 1] == '\n' || l->data[n - 1] == '\r')) n--;
+  ledge_status status = tensor_alloc(&t, error);
+  if (!status) status = tensor_put_string(&t, 0, (const char *)l->data, n, error);
+  if (status) {
+    tensor_deinit(&t);
+    return status;
+  }
+  *ret = t;
+  return LEDGE_OK;
+}
+
+/* Numbers in text: "1 2 3" or "1,2,3", for inputs of numbers whose file is neither binary nor of their size. */
+static bool is_number_text(const load *l) {
+  for (size_t i = 0; i < l->size; i++) {
+    uint8_t c = l->data[i];
+    if (!isdigit(c) && !isspace(c) && !strchr("+-.,eEinfINFaA", c)) return false;
+  }
+  return l->size > 0;
+}
+
+static ledge_status load_numbers(const load *l, tensor *ret, ledge_error *error) {
+  const ledge_value_info *w = l->want;
+  char *text = mem_strndup((const char *)l->data, l->size);
+  if (!text) return error_memory(error, l->size, "a text");
+  int64_t count = 0;
+  for (int pass = 0; pass < 2; pass++) {
+    int64_t n = 0;
+    for (char *p = text; *p;) {
+      if (isspace((unsigned char)*p) || *p == ',') {
+        p++;
+        continue;
+      }
+      char *end;
+      double v = strtod(p, &end);
+      if (end == p) {
+        mem_free(text);
+        return error_set(error, LEDGE_ERROR_FORMAT, "%s: '%.16s' is no number", l->path, p);
+      }
+      if (pass) dtype_store_f64(ret->dtype, ret->data, n, v);
+      n++;
+      p = end;
+    }
+    if (pass) break;
+    count = n;
+    tensor t = {.dtype = w->dtype, .rank = w->rank < 0 ? 1 : w->rank};
+    int64_t known = 1;
+    int open = w->rank < 0 ? 0 : -1;
+    for (int i = 0; i < t.rank; i++) {
+      t.dims[i] = w->rank < 0 || w->dims[i] < 0 ? 1 : w->dims[i];
+      if (w->rank >= 0 && w->dims[i] < 0) open = i;
+      if (__builtin_mul_overflow(known, t.dims[i], &known)) known = 0;
+    }
+    if (open >= 0 && known > 0) t.dims[open] = count / known;
+    ledge_status status = tensor_elements(&t) == count
+                              ? tensor_alloc(&t, error)
+                              : error_set(error, LEDGE_ERROR_SHAPE, "%s has %lld numbers, which do not fill input '%s'", l->path,
+                                          (long long)count, w->name);
+    if (status) {
+      mem_free(text);
+      return status;
+    }
+    *ret = t;
+  }
+  mem_free(text);
+  return LEDGE_OK;
+}
+
+static ledge_status load_npz(const load *l, tensor *ret, ledge_error *error) {
+  npz *z;
+  TRY(npz_open(l->data, l->size, &z, error));
+  int64_t at = npz_find(z, l->want->name);
+  if (at < 0 && npz_count(z) == 1) at = 0;
+  ledge_status status = at < 0 ? error_set(error, LEDGE_ERROR_NAME, "%s has no array '%s'; its first is '%s'", l->path, l->want->name,
+                                           npz_count(z) ? npz_name(z, 0) : "")
+                               : npz_read(z, (size_t)at, &(npy_options){l->want->dtype}, ret, error);
+  npz_close(z);
+  return status;
+}
+
+static ledge_status load_tensor(const load *l, tensor *ret, ledge_error *error) {
+  ledge_dtype dtype = l->want->dtype;
+  if (npy_sniff(l->data, l->size)) return npy_read(l->data, l->size, &(npy_options){dtype}, ret, error);
+  if (npz_sniff(l->data, l->size)) return load_npz(l, ret, error);
+  /* A byte tensor of one open dim takes an image or sound as it is: decoding is the model's own (ImageDecoder). */
+  bool bytes = dtype == LEDGE_U8 && l->want->rank == 1 && !l->recipe;
+  ledge_status status;
+  if (!bytes && image_sniff(l->data, l->size) != IMAGE_FORMAT_UNKNOWN)
+    status = load_image(l, ret, error);
+  else if (!bytes && audio_sniff(l->data, l->size))
+    status = load_audio(l, ret, error);
+  else if (dtype == LEDGE_STRING)
+    return load_text(l, ret, error);
+  else if (dtype != LEDGE_DTYPE_NONE && is_number_text(l))
+    return load_numbers(l, ret, error);
+  else
+    return load_raw(l, ret, error);
+  return status ? status : fit_rank(ret, l->want);
+}
+
+ledge_status ledge_value_load(const char *path, const char *recipe, const ledge_value_info *want, ledge_value **ret, ledge_error *error) {
+  file_map *map;
+  TRY(file_map_open(path, &map, error));
+  load l = {file_map_data(map), file_map_size(map), path, recipe, want};
+  ledge_value *v = mem_zalloc(sizeof *v);
+  ledge_status status = v ? load_tensor(&l, &v->v.tensor, error) : error_memory(error, sizeof *v, "a value");
+  if (!status) status = file_map_check(map, error);
+  file_map_unref(map);
+  if (status) {
+    ledge_value_destroy(v);
+    return error_prefix(error, status, "reading %s", path);
+  }
+  v->v.kind = VALUE_TENSOR;
+  *ret = v;
+  return LEDGE_OK;
+}
+
+ledge_status ledge_tensor_save_npy(const ledge_tensor *t, const char *path, ledge_error *error) {
+  tensor in;
+  TRY(api_tensor_in(t, &in, error));
+  return npy_write_file(path, &in, error);
+}
