@@ -1,0 +1,3 @@
+#include "kernels/simd/neon.h"
+
+#include "kernels/quantize/quantize_body.h"

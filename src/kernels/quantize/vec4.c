@@ -1,0 +1,3 @@
+#include "kernels/simd/vec4.h"
+
+#include "kernels/quantize/quantize_body.h"
