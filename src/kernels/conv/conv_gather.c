@@ -7,13 +7,20 @@
 #include <string.h>
 
 enum { GATHER_PAD = 16 }; /* floats after a row, so that rows never stand 4096 bytes apart */
+enum { GATHER_RANGE };    /* plan->layout: tiles of a thread's scratch */
 
 static int64_t row_stride(const conv_geometry *g) { return g->k % 1024 == 0 ? g->k + GATHER_PAD : g->k; }
 
 static bool gather_plan(conv_f32_plan *plan) {
   conv_geometry g = conv_geometry_of(&plan->params, plan->gemm);
+  size_t tile;
   if (!conv_panels_bytes(plan, &plan->packed_bytes)) return false;
-  return mem_mul((size_t)row_stride(&g) * sizeof(float), (size_t)plan->gemm->mr, &plan->thread_scratch_bytes);
+  if (!mem_mul((size_t)row_stride(&g) * sizeof(float), (size_t)plan->gemm->mr, &tile) || tile > PTRDIFF_MAX)
+    return false;
+  int64_t tiles = g.groups * (g.batch * g.out[0] * g.out[1] * g.out[2] / plan->gemm->mr + 1);
+  bool again = plan->params.threads > 1 || gemm_block_columns(g.ng, g.k, plan->gemm->nr, 1, 1) < g.ng;
+  plan->layout[GATHER_RANGE] = again ? gemm_range_tiles(tiles, (int64_t)tile) : 1;
+  return mem_mul(tile, (size_t)plan->layout[GATHER_RANGE], &plan->thread_scratch_bytes);
 }
 
 /* The row of A for one output pixel and one group: [tap][channel]. */
@@ -45,8 +52,9 @@ static void gather_row(const conv_geometry *g, const float *image, const int64_t
 typedef struct gather_job {
   const conv_run_args *args;
   conv_geometry g;
-  int64_t lines;  /* runs of pixels of y at one distance: one where y is dense, else its rows */
-  gemm_rows rows; /* of one line */
+  int64_t lines;    /* runs of pixels of y at one distance: one where y is dense, else its rows */
+  gemm_rows rows;   /* of one line */
+  gemm_order order; /* of tiles (line, tile, group), the group fastest */
   int64_t line, block, pixels;
 } gather_job;
 
@@ -57,14 +65,13 @@ static int64_t gather_y(const conv_geometry *g, int64_t q, int64_t pixels) {
          p % g->out[2] * g->yps;
 }
 
-/* A job: (block of columns, line, tile, group), the group fastest. */
 static void gather_body(void *arg, int64_t begin, int64_t end, int worker) {
   const gather_job *j = arg;
   const conv_run_args *a = j->args;
   const conv_geometry *g = &j->g;
   const gemm_f32_variant *v = a->plan->gemm;
   const int64_t zero = 0, stride = row_stride(g);
-  float *rows = (float *)(a->scratch + (size_t)worker * a->plan->thread_scratch_bytes);
+  float *slots = (float *)(a->scratch + (size_t)worker * a->plan->thread_scratch_bytes);
   gemm_f32_tile t = {.a_stride = stride,
                      .taps = &zero,
                      .n_taps = 1,
@@ -72,12 +79,15 @@ static void gather_body(void *arg, int64_t begin, int64_t end, int worker) {
                      .panel_stride = g->k * v->nr,
                      .residual_stride = g->rps,
                      .c_stride = g->yps};
+  gemm_copies copies = {-1, 0};
   for (int64_t i = begin; i < end; i++) {
-    int64_t group = i % g->groups, tile = i / g->groups % j->rows.n, line = i / g->groups / j->rows.n % j->lines;
-    int64_t n0 = i / g->groups / j->rows.n / j->lines * j->block;
-    int64_t n1 = n0 + j->block < g->ng ? n0 + j->block : g->ng, q0 = line * j->line + gemm_rows_begin(&j->rows, tile);
+    gemm_place at = gemm_place_of(&j->order, i, &copies);
+    int64_t group = at.tile % g->groups, tile = at.tile / g->groups % j->rows.n, line = at.tile / g->groups / j->rows.n;
+    int64_t n0 = at.block * j->block, n1 = n0 + j->block < g->ng ? n0 + j->block : g->ng;
+    int64_t q0 = line * j->line + gemm_rows_begin(&j->rows, tile);
+    float *rows = slots + at.slot * v->mr * stride;
     t.rows = gemm_rows_size(&j->rows, tile);
-    for (int r = 0; r < t.rows; r++) {
+    for (int r = 0; r < t.rows && at.copy; r++) {
       int64_t q = q0 + r, p = q % j->pixels, o[3];
       o[2] = p % g->out[2];
       o[1] = p / g->out[2] % g->out[1];
@@ -105,7 +115,8 @@ static void gather_run(const conv_run_args *a) {
   int64_t tiles = job.lines * job.rows.n * g->groups;
   job.block = gemm_block_columns(g->ng, g->k, v->nr, tiles, pool_threads(a->pool));
   int64_t macs = job.rows.rows * job.block * g->k;
-  pool_run(a->pool, tiles * ((g->ng - 1) / job.block + 1), 1 + GEMM_JOB_MACS / macs, gather_body, &job);
+  job.order = (gemm_order){tiles, a->plan->layout[GATHER_RANGE], (g->ng - 1) / job.block + 1};
+  pool_run(a->pool, tiles * job.order.blocks, 1 + GEMM_JOB_MACS / macs, gather_body, &job);
 }
 
 const conv_algorithm conv_gather = {gather_plan, conv_panels_pack, gather_run};

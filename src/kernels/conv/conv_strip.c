@@ -15,6 +15,7 @@
 #include <string.h>
 
 enum { STRIP_PAD = 16 };
+enum { STRIP_RANGE }; /* plan->layout: windows of a thread's scratch */
 
 typedef struct strip_shape {
   conv_geometry g;
@@ -54,6 +55,10 @@ static bool strip_plan(conv_f32_plan *plan) {
   if (!mem_mul((size_t)s.width, (size_t)s.wps * sizeof(float), &window) ||
       !mem_mul(window, (size_t)s.w_rows, &window) || !mem_mul(window, (size_t)s.g.kernel[0], &window))
     return false;
+  int64_t n_tiles = s.g.batch * s.g.out[0] * s.rows * s.row_tiles;
+  bool again = plan->params.threads > 1 || gemm_block_columns(s.g.ng, s.g.k, plan->gemm->nr, 1, 1) < s.g.ng;
+  plan->layout[STRIP_RANGE] = again && window <= PTRDIFF_MAX ? gemm_range_tiles(n_tiles, (int64_t)window) : 1;
+  if (!mem_mul(window, (size_t)plan->layout[STRIP_RANGE], &window)) return false;
   if (!mem_mul((size_t)s.g.taps, 2 * sizeof(int64_t), &taps)) return false;
   taps = mem_align(taps, 64);
   return mem_add(taps, window, &plan->thread_scratch_bytes);
@@ -149,12 +154,13 @@ static void strip_copy(const strip_shape *s, const strip_tile *t, const float *i
 typedef struct strip_job {
   const conv_run_args *args;
   strip_shape s;
-  int64_t tiles, block;
+  gemm_order order;
+  int64_t block;
 } strip_job;
 
-/* All groups and the columns [n0, n1) of one tile. */
+/* All groups and the columns [n0, n1) of one tile. `copy`: the window is not filled yet. */
 static void strip_one(const strip_job *j, const strip_tile *t, const strip_taps *in_place, const strip_taps *windowed,
-                      float *window, int64_t n0, int64_t n1) {
+                      float *window, bool copy, int64_t n0, int64_t n1) {
   const conv_run_args *a = j->args;
   const strip_shape *s = &j->s;
   const conv_geometry *g = &s->g;
@@ -174,7 +180,7 @@ static void strip_one(const strip_job *j, const strip_tile *t, const strip_taps 
     row_step = g->stride[1] * g->x_row[1];
   } else {
     taps = windowed;
-    strip_copy(s, t, image, window);
+    if (copy) strip_copy(s, t, image, window);
     base = window;
     pixel_step = g->stride[2] * s->wps;
     row_step = g->stride[1] * s->w_row;
@@ -208,20 +214,23 @@ static void strip_body(void *arg, int64_t begin, int64_t end, int worker) {
   strip_taps in_place = strip_taps_make(g, offsets, g->dilation[0] * g->x_row[0], g->dilation[1] * g->x_row[1], g->xps);
   strip_taps windowed = strip_taps_make(g, offsets + g->taps, s->w_rows * s->w_row, s->w_row, s->wps);
   float *window = (float *)((char *)offsets + mem_align((size_t)g->taps * 2 * sizeof(int64_t), 64));
+  gemm_copies copies = {-1, 0};
   for (int64_t i = begin; i < end; i++) {
-    strip_tile t = strip_tile_at(s, i % j->tiles);
-    int64_t n0 = i / j->tiles * j->block, n1 = n0 + j->block < g->ng ? n0 + j->block : g->ng;
-    strip_one(j, &t, &in_place, &windowed, window, n0, n1);
+    gemm_place at = gemm_place_of(&j->order, i, &copies);
+    strip_tile t = strip_tile_at(s, at.tile);
+    int64_t n0 = at.block * j->block, n1 = n0 + j->block < g->ng ? n0 + j->block : g->ng;
+    strip_one(j, &t, &in_place, &windowed, window + at.slot * g->kernel[0] * s->w_rows * s->w_row, at.copy, n0, n1);
   }
 }
 
 static void strip_run_all(const conv_run_args *a) {
   strip_job job = {.args = a, .s = strip_shape_of(a->plan)};
   const conv_geometry *g = &job.s.g;
-  job.tiles = g->batch * g->out[0] * job.s.rows * job.s.row_tiles;
-  job.block = gemm_block_columns(g->ng, g->k, a->plan->gemm->nr, job.tiles, pool_threads(a->pool));
+  int64_t tiles = g->batch * g->out[0] * job.s.rows * job.s.row_tiles;
+  job.block = gemm_block_columns(g->ng, g->k, a->plan->gemm->nr, tiles, pool_threads(a->pool));
+  job.order = (gemm_order){tiles, a->plan->layout[STRIP_RANGE], (g->ng - 1) / job.block + 1};
   int64_t macs = job.s.split.rows * job.block * g->k * g->groups;
-  pool_run(a->pool, job.tiles * ((g->ng + job.block - 1) / job.block), 1 + GEMM_JOB_MACS / macs, strip_body, &job);
+  pool_run(a->pool, tiles * job.order.blocks, 1 + GEMM_JOB_MACS / macs, strip_body, &job);
 }
 
 const conv_algorithm conv_strip = {strip_plan, conv_panels_pack, strip_run_all};

@@ -16,9 +16,7 @@
 
 enum {
   GEMM_BLOCK_BYTES = 640 << 10, /* of packed B in a block of columns: most of a core's L2, with room for A and C */
-  GEMM_COPY_BYTES = 512 << 10,  /* of copied rows of A */
   GEMM_COPY_PAD = 16,
-  GEMM_RANGE_TILES = 64,      /* bits of a mask */
   GEMM_BATCH_BYTES = 1 << 20, /* of a packed B that each thread may have for itself */
 };
 
@@ -100,8 +98,7 @@ bool gemm_f32_plan_init(gemm_f32_plan *plan, const gemm_f32_params *params, uint
       !mem_mul(panel, (size_t)ceil_div(params->n, v->nr), &packed) || packed > PTRDIFF_MAX)
     return false;
   int64_t tile_bytes = (params->k + GEMM_COPY_PAD) * (int64_t)sizeof(float) * v->mr;
-  int64_t tiles = min_i64(GEMM_COPY_BYTES / tile_bytes, ceil_div(params->m, v->mr));
-  tiles = tiles < 1 ? 1 : min_i64(tiles, GEMM_RANGE_TILES);
+  int64_t tiles = gemm_range_tiles(ceil_div(params->m, v->mr), tile_bytes);
   if (!mem_mul((size_t)tile_bytes, (size_t)tiles, &row)) return false;
   row = mem_align(row, 64);
   if (!mem_mul(row, (size_t)threads, &scratch)) return false;
@@ -148,22 +145,11 @@ typedef struct gemm_job {
   const gemm_f32_plan *plan;
   const gemm_f32_args *args;
   gemm_rows rows;
-  int64_t block, blocks; /* columns of a block, and how many */
-  int64_t range;         /* tiles of a range; the last may have fewer */
+  gemm_order order;
+  int64_t block; /* columns of a block */
   bool copy;
   char *scratch;
 } gemm_job;
-
-/* Job i: its range's first tile, its tile within the range, and its block. */
-typedef struct gemm_place {
-  int64_t range0, tile, block;
-} gemm_place;
-
-static gemm_place gemm_place_of(const gemm_job *j, int64_t i) {
-  int64_t whole = j->range * j->blocks, range = i / whole, rest = i % whole, range0 = range * j->range;
-  int64_t tiles = min_i64(j->range, j->rows.n - range0);
-  return (gemm_place){range0, rest % tiles, rest / tiles};
-}
 
 /* Rows [i0, i0 + rows) of A, made contiguous. */
 static void copy_rows(const gemm_f32_plan *plan, const gemm_f32_args *args, int64_t i0, int rows, float *to,
@@ -193,21 +179,18 @@ static void gemm_body(void *arg, int64_t begin, int64_t end, int worker) {
                      .bias = args->bias,
                      .residual_stride = args->residual_stride,
                      .c_stride = args->c_stride};
-  int64_t range0 = -1;
-  uint64_t have = 0; /* the tiles of the range that are copied */
+  gemm_copies copies = {-1, 0};
   for (int64_t i = begin; i < end; i++) {
-    gemm_place at = gemm_place_of(j, i);
-    int64_t i0 = gemm_rows_begin(&j->rows, at.range0 + at.tile), n0 = at.block * j->block;
-    t.rows = gemm_rows_size(&j->rows, at.range0 + at.tile);
+    gemm_place at = gemm_place_of(&j->order, i, &copies);
+    int64_t i0 = gemm_rows_begin(&j->rows, at.tile), n0 = at.block * j->block;
+    t.rows = gemm_rows_size(&j->rows, at.tile);
     t.a0 = args->a + i0 * args->a_stride;
     t.a_stride = args->a_stride;
     if (j->copy) {
-      if (at.range0 != range0) range0 = at.range0, have = 0;
-      t.a0 = copied + at.tile * j->rows.rows * copied_stride;
+      float *to = copied + at.slot * j->rows.rows * copied_stride;
+      if (at.copy) copy_rows(plan, args, i0, t.rows, to, copied_stride);
+      t.a0 = to;
       t.a_stride = copied_stride;
-      if (!(have >> at.tile & 1))
-        copy_rows(plan, args, i0, t.rows, copied + at.tile * j->rows.rows * copied_stride, copied_stride);
-      have |= (uint64_t)1 << at.tile;
     }
     t.a1 = t.a0 + (t.rows + 1) / 2 * t.a_stride;
     t.c = args->c + i0 * args->c_stride;
@@ -243,10 +226,10 @@ void gemm_f32_run(const gemm_f32_plan *plan, const gemm_f32_args *args, void *sc
   job.copy = plan->params.a_transposed || one_set;
 
   job.block = gemm_block_columns(n, k, v->nr, job.rows.n, (int)threads);
-  job.blocks = ceil_div(n, job.block);
-  job.range = job.copy ? min_i64(plan->copied_rows / v->mr, job.rows.n) : job.rows.n;
+  job.order = (gemm_order){job.rows.n, job.copy ? min_i64(plan->copied_rows / v->mr, job.rows.n) : job.rows.n,
+                           ceil_div(n, job.block)};
   int64_t macs = job.rows.rows * job.block * k;
-  pool_run(p, job.rows.n * job.blocks, 1 + GEMM_JOB_MACS / macs, gemm_body, &job);
+  pool_run(p, job.rows.n * job.order.blocks, 1 + GEMM_JOB_MACS / macs, gemm_body, &job);
 }
 
 typedef struct batch_job {

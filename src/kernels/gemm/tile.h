@@ -75,6 +75,38 @@ static inline int gemm_rows_size(const gemm_rows *g, int64_t i) { return g->rows
 int64_t gemm_block_columns(int64_t n, int64_t k, int nr, int64_t row_jobs, int threads);
 enum { GEMM_JOB_MACS = 1 << 19 }; /* multiply-adds that are worth a hand-over to another thread */
 
+/* The order of jobs where what a tile reads is copied first: ranges of tiles whose copies a thread keeps, in each all
+ * blocks of columns, in each block the range's tiles; so that a tile is copied once and not once a block. A thread that
+ * starts in the middle copies what it has not: `have` has a bit for each tile of the range. */
+enum { GEMM_RANGE_TILES = 64, GEMM_RANGE_BYTES = 512 << 10 };
+typedef struct gemm_order {
+  int64_t tiles, range, blocks;
+} gemm_order;
+typedef struct gemm_place {
+  int64_t tile, slot, block; /* slot: the tile's place in its range */
+  bool copy;                 /* the slot does not hold this tile yet */
+} gemm_place;
+typedef struct gemm_copies {
+  int64_t range0;
+  uint64_t have;
+} gemm_copies; /* starts as {-1, 0} */
+static inline gemm_place gemm_place_of(const gemm_order *o, int64_t i, gemm_copies *copies) {
+  int64_t whole = o->range * o->blocks, range0 = i / whole * o->range, rest = i % whole;
+  int64_t tiles = o->tiles - range0 < o->range ? o->tiles - range0 : o->range, slot = rest % tiles;
+  if (copies->range0 != range0) *copies = (gemm_copies){range0, 0};
+  uint64_t bit = (uint64_t)1 << slot % GEMM_RANGE_TILES; /* only where nothing is copied is a range longer */
+  bool copy = !(copies->have & bit);
+  copies->have |= bit;
+  return (gemm_place){range0 + slot, slot, rest / tiles, copy};
+}
+/* Tiles of a range whose copies take tile_bytes each. */
+static inline int64_t gemm_range_tiles(int64_t tiles, int64_t tile_bytes) {
+  int64_t n = GEMM_RANGE_BYTES / tile_bytes;
+  n = n > GEMM_RANGE_TILES ? GEMM_RANGE_TILES : n;
+  n = n > tiles ? tiles : n;
+  return n < 1 ? 1 : n;
+}
+
 /* packed[panel][k][nr] of columns [n0, n1) of b, zeros beyond n. */
 void gemm_f32_pack_panels(const gemm_f32_variant *v, int64_t n, int64_t k, const float *b, int64_t stride_k,
                           int64_t stride_n, float scale, int64_t panel0, int64_t panel1, float *packed);
