@@ -604,7 +604,7 @@ static int64_t classes_finish(const tree_classes *k, double *scores, const bool 
   scores[0] = probability ? 1 - positive : -positive;
   scores[1] = positive;
   ml_post_apply(k->post, scores, 2);
-  return positive > (k->all_positive ? 0.5 : 0);
+  return positive > (probability ? 0.5 : 0);
 }
 
 static ledge_status classifier_run(op_ctx *c) {
