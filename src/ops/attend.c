@@ -1,0 +1,84 @@
+/* ops/attend: see attend.h. */
+#include "ops/attend.h"
+
+#include <math.h>
+
+double attend_round(ledge_dtype d, double v) {
+  double cell[2];
+  if (d == LEDGE_DTYPE_NONE || d == LEDGE_F64) return v;
+  dtype_store_f64(d, cell, 0, v);
+  return dtype_load_f64(d, cell, 0);
+}
+
+void attend_softmax(double *row, int64_t n, const double *sink) {
+  double most = sink ? *sink : -INFINITY, sum = 0;
+  for (int64_t j = 0; j < n; j++) most = row[j] > most || isnan(row[j]) ? row[j] : most;
+  if (most == -INFINITY) {
+    for (int64_t j = 0; j < n; j++) row[j] = 0;
+    return;
+  }
+  for (int64_t j = 0; j < n; j++) sum += row[j] = exp(row[j] - most);
+  if (sink) sum += exp(*sink - most);
+  for (int64_t j = 0; j < n; j++) row[j] /= sum;
+}
+
+static void keep(const attend *a, int mode, const double *row, int64_t at) {
+  if (a->qk && a->qk_mode == mode) memcpy(a->qk + at * a->n_kv, row, (size_t)a->n_kv * sizeof *row);
+}
+
+/* One query of one head. s and bias hold n_kv doubles each. */
+static void attend_query(const attend *a, int64_t b, int64_t h, int64_t i, double *s, double *bias) {
+  int64_t kv = h / (a->q_heads / a->kv_heads), at = (b * a->q_heads + h) * a->n_q + i;
+  const double *q = attend_row(&a->q, b, h, i);
+  double *y = attend_row(&a->y, b, h, i);
+  for (int64_t j = 0; j < a->n_kv; j++) {
+    const double *k = attend_row(&a->k, b, kv, j);
+    double sum = 0;
+    for (int64_t d = 0; d < a->width; d++) sum += q[d] * k[d];
+    s[j] = sum * a->scale;
+  }
+  keep(a, 0, s, at);
+  for (int64_t j = 0; a->softcap > 0 && j < a->n_kv; j++) s[j] = a->softcap * tanh(s[j] / a->softcap);
+  keep(a, 1, s, at);
+  bool seen = !a->bias;
+  if (a->bias) {
+    memset(bias, 0, (size_t)a->n_kv * sizeof *bias);
+    a->bias(a->arg, b, h, i, bias);
+    for (int64_t j = 0; j < a->n_kv; j++) {
+      seen |= bias[j] != -INFINITY;
+      s[j] += bias[j];
+    }
+  }
+  keep(a, 2, s, at);
+  if (seen)
+    attend_softmax(s, a->n_kv, a->sink ? &a->sink[h] : NULL);
+  else
+    memset(s, 0, (size_t)a->n_kv * sizeof *s);
+  keep(a, 3, s, at);
+  for (int64_t d = 0; d < a->v_width; d++) y[d] = 0;
+  for (int64_t j = 0; j < a->n_kv; j++) {
+    const double *v = attend_row(&a->v, b, kv, j);
+    for (int64_t d = 0; d < a->v_width; d++) y[d] += s[j] * v[d];
+  }
+}
+
+ledge_status attend_run(op_ctx *c, const attend *a) {
+  double *s = real_scratch(c, a->n_kv), *bias = real_scratch(c, a->n_kv);
+  ledge_status status = s && bias ? LEDGE_OK : LEDGE_ERROR_MEMORY;
+  for (int64_t b = 0; !status && b < a->batch; b++)
+    for (int64_t h = 0; h < a->q_heads; h++)
+      for (int64_t i = 0; i < a->n_q; i++) attend_query(a, b, h, i, s, bias);
+  op_scratch_free(s);
+  op_scratch_free(bias);
+  return status;
+}
+
+void attend_rotate(const attend_rotary *r, double *x, const double *cosine, const double *sine) {
+  int64_t half = r->dim / 2;
+  for (int64_t i = 0; i < half; i++) {
+    double *one = r->pairs ? x + 2 * i : x + i, *two = r->pairs ? x + 2 * i + 1 : x + half + i;
+    double a = *one, b = *two;
+    *one = cosine[i] * a - sine[i] * b;
+    *two = sine[i] * a + cosine[i] * b;
+  }
+}
