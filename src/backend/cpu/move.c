@@ -2,6 +2,7 @@
 #include "backend/cpu/rows.h"
 #include "base/error.h"
 #include "kernels/copy/copy.h"
+#include "kernels/gather/gather.h"
 
 /* Elements of whole bytes that copies may take as they are. */
 static bool plain(const tensor *t) { return t && t->dtype != LEDGE_STRING && ledge_dtype_bits(t->dtype) >= 8; }
@@ -177,8 +178,43 @@ static ledge_status slice_prepare(const kernel_request *r, kernel *ret, ledge_er
   return LEDGE_OK;
 }
 
+/* ---- Gather ---- */
+
+typedef struct gather_state {
+  int64_t outer, limit, n;
+  size_t row_bytes;
+} gather_state;
+
+static ledge_status gather_run(op_ctx *c) {
+  const gather_state *s = c->kernel;
+  const tensor *indices = op_in(c, 1);
+  bool wide = indices->dtype == LEDGE_I64;
+  int64_t bad = gather_check(indices->data, wide, s->n, s->limit);
+  if (bad >= 0)
+    return op_fail(c, LEDGE_ERROR_DATA, "index %lld is outside of [%lld, %lld)", (long long)tensor_i64(indices, bad),
+                   (long long)-s->limit, (long long)s->limit);
+  gather_rows(op_in(c, 0)->data, s->outer, s->limit, s->row_bytes, indices->data, wide, s->n, op_out(c, 0)->data, c->pool);
+  return LEDGE_OK;
+}
+
+static ledge_status gather_prepare(const kernel_request *r, kernel *ret, ledge_error *error) {
+  op_ctx *c = r->ctx;
+  const tensor *x = op_in(c, 0), *indices = op_in(c, 1);
+  if (!plain(x) || x->rank < 1 || !tensor_elements(op_out(c, 0))) return LEDGE_OK;
+  gather_state *s = cpu_state(r, sizeof *s, error);
+  if (!s) return LEDGE_ERROR_MEMORY;
+  int axis;
+  TRY(op_axis(c, op_int(c, "axis", 0), x->rank, &axis));
+  s->outer = tensor_span(x, 0, axis);
+  s->limit = x->dims[axis];
+  s->n = tensor_elements(indices);
+  s->row_bytes = (size_t)tensor_span(x, axis + 1, x->rank) * dtype_bytes(x->dtype);
+  *ret = (kernel){gather_run, s, 0, "gather", 0};
+  return LEDGE_OK;
+}
+
 const cpu_row cpu_rows_move[] = {
     {"", "Transpose", transpose_prepare}, {"", "Concat", concat_prepare}, {"", "Split", split_prepare},
-    {"", "Slice", slice_prepare},         {"", "Expand", expand_prepare},
+    {"", "Slice", slice_prepare},         {"", "Expand", expand_prepare}, {"", "Gather", gather_prepare},
     {0},
 };

@@ -1,0 +1,192 @@
+/* backend/cpu/rnn: LSTM and GRU of float32 with constant weights and default activations.
+ *
+ *   gates[t] = X[t] W + biases        all steps at once, one matrix product
+ *   gates[t] += H[t-1] R              a product of `batch` rows a step, R packed
+ *   H[t], C[t]                        one fused step (kernels/rnn)
+ *
+ * GRU: with linear_before_reset H R is kept apart for the candidate gate; without, the candidate's product waits for the
+ * reset gate. Scratch: gates of all steps, the recurrent product, H and C, and what the products ask for. */
+#include "backend/cpu/rows.h"
+#include "base/error.h"
+#include "kernels/gemm/gemm.h"
+#include "kernels/rnn/rnn.h"
+
+typedef struct rnn_direction {
+  const float *w, *r, *r_late; /* packed; r_late: GRU's candidate gate where it waits for the reset */
+  const float *bias;           /* of the gates */
+  const float *late_bias;      /* GRU, linear_before_reset: [0, 0, recurrent bias of the candidate] */
+  rnn_options options;
+} rnn_direction;
+
+typedef struct rnn_state {
+  bool lstm, reset_after, reverse; /* reset_after: linear_before_reset */
+  int64_t steps, batch, input, hidden, directions, gates;
+  gemm_f32_plan in, rec, late;
+  rnn_direction dir[2];
+  size_t at_gates, at_rec, at_h, at_c, at_gemm; /* offsets in the scratch, bytes */
+} rnn_state;
+
+static float *at(const op_ctx *c, size_t offset) { return (float *)((char *)c->scratch + offset); }
+
+/* One direction: y_step(t) is where H of step t goes, `stride` floats from step to step. */
+static void rnn_steps(op_ctx *c, const rnn_state *s, int64_t d, float *y, int64_t stride) {
+  const rnn_direction *k = &s->dir[d];
+  int64_t n = s->hidden, width = s->gates * n, block = s->batch * n;
+  float *gates = at(c, s->at_gates), *rec = at(c, s->at_rec), *cell = at(c, s->at_c), *h = at(c, s->at_h);
+  void *scratch = at(c, s->at_gemm);
+  bool backward = s->reverse || d == 1;
+  gemm_f32_args in = {s->steps * s->batch, op_in(c, 0)->data, s->input, k->w, k->bias, NULL, 0, gates, width};
+  gemm_f32_run(&s->in, &in, scratch, c->pool);
+  const float *h0 = cpu_f32(op_in(c, 5)), *c0 = s->lstm ? cpu_f32(op_in(c, 6)) : NULL;
+  size_t bytes = (size_t)block * sizeof(float);
+  if (h0)
+    memcpy(h, h0 + d * block, bytes);
+  else
+    memset(h, 0, bytes);
+  if (c0)
+    memcpy(cell, c0 + d * block, bytes);
+  else
+    memset(cell, 0, bytes);
+  const float *before = h;
+  for (int64_t i = 0; i < s->steps; i++) {
+    int64_t t = backward ? s->steps - 1 - i : i;
+    float *g = gates + t * s->batch * width, *to = y ? y + t * stride : h;
+    if (s->lstm) {
+      gemm_f32_args product = {s->batch, before, n, k->r, NULL, g, width, g, width};
+      gemm_f32_run(&s->rec, &product, scratch, NULL);
+      rnn_lstm_step_f32(&k->options, g, width, cell, cell, to, n, s->batch, n);
+    } else if (s->reset_after) {
+      gemm_f32_args product = {s->batch, before, n, k->r, k->late_bias, NULL, 0, rec, width};
+      gemm_f32_run(&s->rec, &product, scratch, NULL);
+      for (int64_t b = 0; b < s->batch; b++)
+        for (int64_t j = 0; j < 2 * n; j++) g[b * width + j] += rec[b * width + j];
+      rnn_gru_step_f32(&k->options, g, width, rec + 2 * n, width, before, n, to, n, s->batch, n);
+    } else {
+      gemm_f32_args product = {s->batch, before, n, k->r, NULL, g, width, g, width};
+      gemm_f32_run(&s->rec, &product, scratch, NULL);
+      rnn_gru_reset_f32(&k->options, g, width, before, n, rec, n, s->batch, n);
+      gemm_f32_args late = {s->batch, rec, n, k->r_late, NULL, g + 2 * n, width, g + 2 * n, width};
+      gemm_f32_run(&s->late, &late, scratch, NULL);
+      rnn_gru_step_f32(&k->options, g, width, NULL, 0, before, n, to, n, s->batch, n);
+    }
+    before = to;
+  }
+  tensor *last = op_out(c, 1), *last_c = s->lstm ? op_out(c, 2) : NULL;
+  if (last) memcpy((float *)last->data + d * block, before, bytes);
+  if (last_c) memcpy((float *)last_c->data + d * block, cell, bytes);
+}
+
+static ledge_status rnn_run(op_ctx *c) {
+  const rnn_state *s = c->kernel;
+  tensor *y = op_out(c, 0);
+  int64_t block = s->batch * s->hidden;
+  for (int64_t d = 0; d < s->directions; d++)
+    rnn_steps(c, s, d, y ? (float *)y->data + d * block : NULL, s->directions * block);
+  return LEDGE_OK;
+}
+
+/* ---- preparing ---- */
+
+typedef struct rnn_pack_args {
+  const gemm_f32_plan *plan;
+  const float *w;
+} rnn_pack_args;
+
+/* W and R are stored [gate rows, inner]: transposed for the product. */
+static void rnn_pack(const void *arg, void *dst) {
+  const rnn_pack_args *a = arg;
+  gemm_f32_pack_b(a->plan, a->w, 1, a->plan->params.k, 1, dst, NULL);
+}
+
+static ledge_status rnn_packed(const kernel_request *r, const gemm_f32_plan *plan, const float *w, const float **ret, ledge_error *error) {
+  const int64_t key[] = {plan->params.n, plan->params.k, (int64_t)(uintptr_t)plan->variant};
+  const rnn_pack_args args = {plan, w};
+  const void *packed;
+  TRY(weight_store_get(r->weights, w, "rnn_f32", key, 3, plan->packed_b_bytes, rnn_pack, &args, &packed, error));
+  *ret = packed;
+  return LEDGE_OK;
+}
+
+/* The biases of one direction, added up as the steps want them. */
+static ledge_status rnn_bias(const kernel_request *r, rnn_state *s, const float *b, int64_t d, ledge_error *error) {
+  int64_t n = s->hidden, width = s->gates * n;
+  float *bias = cpu_state(r, (size_t)width * 2 * sizeof *bias, error);
+  if (!bias) return LEDGE_ERROR_MEMORY;
+  float *late = bias + width;
+  bool apart = !s->lstm && s->reset_after;
+  for (int64_t i = 0; b && i < width; i++) {
+    const float *own = b + d * 2 * width;
+    bool candidate = apart && i >= 2 * n;
+    bias[i] = own[i] + (candidate ? 0 : own[width + i]);
+    late[i] = candidate ? own[width + i] : 0;
+  }
+  s->dir[d].bias = bias;
+  s->dir[d].late_bias = late;
+  return LEDGE_OK;
+}
+
+static bool rnn_plans(const kernel_request *r, rnn_state *s) {
+  int64_t n = s->hidden, early = s->lstm || s->reset_after ? s->gates * n : 2 * n;
+  gemm_f32_params in = {.m = s->steps * s->batch, .n = s->gates * n, .k = s->input, .b_is_constant = true, .threads = r->threads};
+  gemm_f32_params rec = {.m = s->batch, .n = early, .k = n, .b_is_constant = true, .threads = 1};
+  gemm_f32_params late = {.m = s->batch, .n = n, .k = n, .b_is_constant = true, .threads = 1};
+  return gemm_f32_plan_init(&s->in, &in, r->isa) && gemm_f32_plan_init(&s->rec, &rec, r->isa) && gemm_f32_plan_init(&s->late, &late, r->isa);
+}
+
+static size_t rnn_scratch(rnn_state *s) {
+  size_t block = (size_t)(s->batch * s->hidden) * sizeof(float), gates = (size_t)s->gates;
+  size_t gemm = s->in.scratch_bytes > s->rec.scratch_bytes ? s->in.scratch_bytes : s->rec.scratch_bytes;
+  if (s->late.scratch_bytes > gemm) gemm = s->late.scratch_bytes;
+  size_t total = 0;
+  const size_t sizes[] = {(size_t)s->steps * gates * block, gates * block, block, block, gemm};
+  size_t *const offsets[] = {&s->at_gates, &s->at_rec, &s->at_h, &s->at_c, &s->at_gemm};
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+    *offsets[i] = total;
+    total += mem_align(sizes[i], 64);
+  }
+  return total;
+}
+
+static bool rnn_supported(const kernel_request *r) {
+  op_ctx *c = r->ctx;
+  const tensor *x = op_in(c, 0);
+  if (!cpu_is_f32(r, 0) || !cpu_constant(r, 1) || !cpu_constant(r, 2) || (op_has(c, 3) && !cpu_constant(r, 3)) || op_has(c, 4)) return false;
+  if (!tensor_elements(x) || op_attr_given(c, "activations") || op_attr_given(c, "activation_alpha")) return false;
+  return !(op_has(c, 7) && !cpu_constant(r, 7)) && op_int(c, "layout", 0) == 0;
+}
+
+static ledge_status rnn_prepare(const kernel_request *r, kernel *ret, ledge_error *error) {
+  op_ctx *c = r->ctx;
+  if (!rnn_supported(r)) return LEDGE_OK;
+  const tensor *x = op_in(c, 0), *w = op_in(c, 1), *rec = op_in(c, 2);
+  rnn_state *s = cpu_state(r, sizeof *s, error);
+  if (!s) return LEDGE_ERROR_MEMORY;
+  s->lstm = !strcmp(c->node->op, "LSTM");
+  s->gates = s->lstm ? 4 : 3;
+  s->reset_after = op_int(c, "linear_before_reset", 0) != 0;
+  s->reverse = op_string_is(c, "direction", "forward", "reverse");
+  s->steps = x->dims[0], s->batch = x->dims[1], s->input = x->dims[2];
+  s->directions = w->dims[0], s->hidden = rec->dims[2];
+  if (s->directions > 2 || !s->hidden || !rnn_plans(r, s)) return LEDGE_OK;
+  int64_t n = s->hidden, width = s->gates * n;
+  for (int64_t d = 0; d < s->directions; d++) {
+    rnn_direction *k = &s->dir[d];
+    const float *own = (const float *)rec->data + d * width * n;
+    TRY(rnn_packed(r, &s->in, (const float *)w->data + d * width * s->input, &k->w, error));
+    TRY(rnn_packed(r, &s->rec, own, &k->r, error));
+    if (!s->lstm && !s->reset_after) TRY(rnn_packed(r, &s->late, own + 2 * n * n, &k->r_late, error));
+    TRY(rnn_bias(r, s, cpu_f32(op_in(c, 3)), d, error));
+    k->options = (rnn_options){.clip = op_float(c, "clip", 0), .input_forget = op_int(c, "input_forget", 0) != 0};
+    const float *p = s->lstm ? cpu_f32(op_in(c, 7)) : NULL;
+    if (p) k->options.peep_i = p + d * 3 * n, k->options.peep_o = p + d * 3 * n + n, k->options.peep_f = p + d * 3 * n + 2 * n;
+  }
+  double adds = (double)s->directions * (double)s->steps * (double)s->batch * (double)width * (double)(s->input + n);
+  *ret = (kernel){rnn_run, s, rnn_scratch(s), s->lstm ? "lstm" : "gru", adds};
+  return LEDGE_OK;
+}
+
+const cpu_row cpu_rows_rnn[] = {
+    {"", "LSTM", rnn_prepare},
+    {"", "GRU", rnn_prepare},
+    {0},
+};
