@@ -45,10 +45,11 @@ static void axis_deinit(resize_axis *a) {
 
 /* Nearest and linear: one and two samples, the second one's weight in weights[2 i + 1]. */
 static void axis_fill_point(resize_axis *a, int64_t in, preprocess_filter filter) {
-  double scale = (double)in / (double)a->n;
+  bool nearest = filter == PREPROCESS_FILTER_NEAREST;
+  double scale = (double)in / (double)a->n, next = 0.5 * scale;
   for (int64_t i = 0; i < a->n; i++) {
-    bool nearest = filter == PREPROCESS_FILTER_NEAREST;
-    double center = ((double)i + 0.5) * scale - (nearest ? 0 : 0.5);
+    double center = nearest ? next : ((double)i + 0.5) * scale - 0.5;
+    next += scale; /* Pillow adds up, and so must we to fall on its side where a centre lies between two samples */
     if (center < 0) center = 0;
     if (center > (double)(in - 1)) center = (double)(in - 1);
     int64_t at = (int64_t)center;
@@ -95,9 +96,7 @@ static ledge_status axis_init(resize_axis *a, int64_t in, int64_t out, preproces
   if (ok && point) axis_fill_point(a, in, filter);
   if (ok && !point) axis_fill_kernel(a, in, kernel, row);
   mem_free(row);
-  if (ok) return LEDGE_OK;
-  axis_deinit(a);
-  return error_memory(error, weights * sizeof *a->weights, "the weights of a resize");
+  return ok ? LEDGE_OK : error_memory(error, weights * sizeof *a->weights, "the weights of a resize");
 }
 
 static inline uint8_t clip8(int32_t sum) {

@@ -16,7 +16,7 @@ typedef struct tiff_job {
   const image_source *source;
   uint64_t pos;
   char message[256];
-  bool memory_limit;
+  bool memory_limit, damaged;
 } tiff_job;
 
 static tmsize_t tiff_on_read(thandle_t handle, void *to, tmsize_t n) {
@@ -54,7 +54,14 @@ static int tiff_on_error(TIFF *tif, void *user, const char *module, const char *
   }
   return 1;
 }
-static int tiff_on_warning(TIFF *tif, void *user, const char *module, const char *format, va_list args) { return 1; }
+/* Warnings pass, but for a tag that lies beyond the file's end: libtiff goes on without it, and would show a palette's
+ * indices as grey. */
+static int tiff_on_warning(TIFF *tif, void *user, const char *module, const char *format, va_list args) {
+  tiff_job *job = user;
+  if (strncmp(format, "IO error", 8) != 0) return 1;
+  job->damaged = true;
+  return tiff_on_error(tif, user, module, format, args);
+}
 
 static ledge_status tiff_fault(const tiff_job *job, const char *fallback, ledge_error *error) {
   return error_set(error, job->memory_limit ? LEDGE_ERROR_LIMIT : LEDGE_ERROR_FORMAT, "TIFF: %s",
@@ -124,7 +131,8 @@ ledge_status image_decode_tiff(const image_source *source, image_pixels *px, led
                                 tiff_on_close, tiff_on_size, tiff_on_map, tiff_on_unmap, options);
   TIFFOpenOptionsFree(options);
   if (!tif) return tiff_fault(&job, "the file is damaged", error);
-  ledge_status status = tiff_read(&job, tif, px, error);
+  ledge_status status =
+      job.damaged ? tiff_fault(&job, "the file is truncated", error) : tiff_read(&job, tif, px, error);
   TIFFClose(tif);
   return status;
 }

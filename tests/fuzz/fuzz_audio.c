@@ -1,0 +1,27 @@
+/* tests/fuzz/fuzz_audio: a sound from any bytes, then its features; the last byte chooses the steps. */
+#include "fuzz.h"
+#include "media/features.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  static const char *const specs[] = {"mel:preset=whisper,length=800", "mfcc:preset=kaldi", "wave:length=500",
+                                      "mfcc:preset=librosa,fft=256"};
+  if (!size) return 0;
+  int choice = data[size - 1];
+  audio_clip clip = {0}, wav = {0};
+  tensor t = {0};
+  ledge_error e = {0};
+  audio_options options = {.mono = choice & 4, .length = choice & 8 ? 1000 : 0};
+  ledge_status status = audio_decode(data, size, &options, &clip, &e);
+  FUZZ_CHECK(status == LEDGE_OK || (e.code == status && e.message[0] && !clip.samples.data));
+  if (audio_decode_wav(data, size, &wav, &e) == LEDGE_OK) FUZZ_CHECK(wav.samples.dims[0] >= 1);
+  /* Far rates make long sounds, by design; the fuzzer's time is for the readers. */
+  if (status == LEDGE_OK && tensor_elements(&clip.samples) < 1 << 16 && clip.sample_rate > 4000) {
+    audio_features f;
+    FUZZ_CHECK(audio_features_parse(specs[choice & 3], &f, NULL) == LEDGE_OK);
+    (void)!audio_features_run(&f, &clip, &t, &e);
+  }
+  audio_deinit(&clip);
+  audio_deinit(&wav);
+  tensor_deinit(&t);
+  return 0;
+}

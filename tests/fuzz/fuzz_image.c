@@ -1,0 +1,28 @@
+/* tests/fuzz/fuzz_image: a picture from any bytes, then made into a model's input. The last byte gives the colour and
+ * whether EXIF is obeyed. Pictures are held to a million pixels, so that time goes into the readers. */
+#include "fuzz.h"
+#include "media/preprocess.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  if (!size) return 0;
+  image_options options = {
+      .color = (image_color)(data[size - 1] & 3), .apply_exif = data[size - 1] & 4, .pixels_max = 1 << 20};
+  tensor image = {0}, input = {0};
+  ledge_error e = {0};
+  ledge_status status = image_decode(data, size, &options, &image, &e);
+  FUZZ_CHECK(status == LEDGE_OK || (e.code == status && e.message[0] && !image.data));
+  if (status == LEDGE_OK) {
+    FUZZ_CHECK(image.dtype == LEDGE_U8 && image.rank == 3 && image.dims[2] == image_color_channels(options.color));
+    uint8_t sum = 0;
+    for (size_t i = 0; i < tensor_bytes(&image); i++) sum ^= ((const uint8_t *)image.data)[i];
+    volatile uint8_t sink = sum;
+    (void)sink;
+    preprocess p;
+    FUZZ_CHECK(preprocess_parse("letterbox=40,crop=33x35,mean=1:2:3", &p, NULL) == LEDGE_OK);
+    FUZZ_CHECK(preprocess_run(&p, &image, &input, NULL) == LEDGE_OK);
+    FUZZ_CHECK(tensor_elements(&input) == 3 * 33 * 35);
+  }
+  tensor_deinit(&image);
+  tensor_deinit(&input);
+  return 0;
+}
