@@ -563,6 +563,7 @@ static void test_bad(void) {
     ledge_error e = {0};
     model *m = NULL;
     msg file = c->make();
+    save_seed(&file);
     uint64_t start = clock_now_ns();
     ledge_status status = onnx_read(file.data, file.size, NULL, "a.onnx", NULL, &m, &e);
     double ms = (double)(clock_now_ns() - start) / 1e6;
@@ -655,6 +656,7 @@ static ledge_status read_copy(const uint8_t *data, size_t size, bool has_owner, 
 static void test_everything(void) {
   ledge_error e;
   msg file = make_everything();
+  save_seed(&file);
   CHECK(read_copy(file.data, file.size, true, &e) == LEDGE_OK);
   CHECK(read_copy(file.data, file.size, false, &e) == LEDGE_OK);
   writer_deinit(&file);

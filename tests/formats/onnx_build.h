@@ -153,10 +153,24 @@ static inline msg make_unary(const char *op) {
   return g;
 }
 
+/* With LEDGE_SEEDS set, keeps the file there as a seed for the fuzzer. */
+static inline void save_seed(const msg *m) {
+  static int n;
+  const char *folder = getenv("LEDGE_SEEDS");
+  char path[512];
+  if (!folder || m->failed || m->size > 4096) return;
+  snprintf(path, sizeof path, "%s/%s-%d", folder, test_now_, n++);
+  FILE *f = fopen(path, "wb");
+  if (!f) return;
+  if (m->size) fwrite(m->data, 1, m->size, f);
+  fclose(f);
+}
+
 /* Reads and frees the message; NULL where it is refused. Everything is copied, so that nothing points into it. */
 static inline model *read_msg(msg m, const onnx_options *options, ledge_error *e) {
   model *ret = NULL;
   *e = (ledge_error){0};
+  save_seed(&m);
   if (m.failed || onnx_read(m.data, m.size, NULL, "test", options, &ret, e) != LEDGE_OK) ret = NULL;
   writer_deinit(&m);
   return ret;

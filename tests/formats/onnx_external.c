@@ -110,6 +110,7 @@ static void test_cases(void) {
     const external_case *c = &cases_external[i];
     ledge_error e = {0};
     msg file = make_external(c->dims, c->location, c->offset, c->length);
+    save_seed(&file);
     model *m = NULL;
     ledge_status status = onnx_read(file.data, file.size, NULL, "m", &(onnx_options){.folder = inner}, &m, &e);
     if (status != c->want || (status && !strstr(e.message, c->says)))

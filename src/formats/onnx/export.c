@@ -47,25 +47,25 @@ static void need_type(onnx_export *x, const graph_type *t) {
   if (t->elem) need_type(x, t->elem);
 }
 
-static ledge_status need_opset(onnx_export *x, const graph *g, const node *n) {
-  char label[160];
-  for (int i = 0; i < x->n_opsets; i++) {
-    if (strcmp(x->opsets[i].domain, n->domain)) continue;
-    return LEDGE_OK;
-  }
-  if (!strcmp(n->domain, "ledge")) {
-    error_set(x->out.error, LEDGE_ERROR_UNSUPPORTED,
-              "%s is an operator of ledge's own, which ONNX cannot say: write the model before it is fused for running",
-              node_label(g, n, label, sizeof label));
-    error_node(x->out.error, n->name);
-    return LEDGE_ERROR_UNSUPPORTED;
-  }
+static ledge_status need_opset(onnx_export *x, const char *domain, int version) {
+  for (int i = 0; i < x->n_opsets; i++)
+    if (!strcmp(x->opsets[i].domain, domain)) return LEDGE_OK;
   opset_import *list = arena_alloc_array(&x->names, (size_t)x->n_opsets + 1, sizeof *list);
   if (!list) return memory(x, sizeof *list);
   if (x->n_opsets) memcpy(list, x->opsets, (size_t)x->n_opsets * sizeof *list);
-  list[x->n_opsets++] = (opset_import){n->domain, n->version > 0 ? n->version : 1};
+  list[x->n_opsets++] = (opset_import){domain, version > 0 ? version : 1};
   x->opsets = list;
   return LEDGE_OK;
+}
+
+static ledge_status need_node(onnx_export *x, const graph *g, const node *n) {
+  char label[160];
+  if (strcmp(n->domain, "ledge") || model_opset(x->m, "ledge")) return need_opset(x, n->domain, n->version);
+  error_set(x->out.error, LEDGE_ERROR_UNSUPPORTED,
+            "%s is an operator of ledge's own, which ONNX cannot say: write the model before it is fused for running",
+            node_label(g, n, label, sizeof label));
+  error_node(x->out.error, n->name);
+  return LEDGE_ERROR_UNSUPPORTED;
 }
 
 static ledge_status need_graph(onnx_export *x, const graph *g);
@@ -89,6 +89,19 @@ static ledge_status need_attr(onnx_export *x, const attr *a) {
   return LEDGE_OK;
 }
 
+/* Of two outputs of one value the second is written as an Identity; from version 16 it takes every type. */
+static ledge_status need_identity(onnx_export *x, const graph *g) {
+  unsigned char *seen = mem_alloc_array((size_t)g->n_values, 1);
+  bool twice = false;
+  if (!seen) return memory(x, (size_t)g->n_values);
+  for (int i = 0; i < g->n_outputs; i++) {
+    twice = twice || seen[g->outputs[i]];
+    seen[g->outputs[i]] = 1;
+  }
+  mem_free(seen);
+  return twice ? need_opset(x, "", 16) : LEDGE_OK;
+}
+
 static ledge_status need_graph(onnx_export *x, const graph *g) {
   int own_constants = 0; /* initialisers that are no inputs */
   for (int v = 0; v < g->n_values; v++) {
@@ -100,9 +113,10 @@ static ledge_status need_graph(onnx_export *x, const graph *g) {
   }
   for (int i = 0; i < g->n_inputs; i++) own_constants -= g->values[g->inputs[i]].constant != NULL;
   if (own_constants) need(x, 4);
+  if (g->n_outputs > 1) TRY(need_identity(x, g));
   for (int i = 0; i < g->n_nodes; i++) {
     const node *n = &g->nodes[i];
-    TRY(need_opset(x, g, n));
+    TRY(need_node(x, g, n));
     if (n->n_metadata || n->overload[0]) need(x, 10);
     for (int k = 0; k < n->n_attrs; k++) TRY(need_attr(x, &n->attrs[k]));
   }
@@ -376,34 +390,34 @@ static ledge_status copy_name(onnx_export *x, export_scope *s, value_id v, const
 }
 
 /* The names of the graph's outputs. In ONNX an output is a name, so that a value can be one output: a second one gets a
- * name of its own from an Identity. */
-static void emit_output_copies(onnx_export *x, const graph *g, export_scope *s, unsigned char *marks,
-                               const char **names) {
-  out *o = &x->out;
-  for (int i = 0; i < g->n_outputs && !o->status; i++) {
-    value_id v = g->outputs[i];
+ * name of its own, and an Identity. Before any node is written: subgraphs keep clear of these names too. */
+static ledge_status name_outputs(onnx_export *x, export_scope *s, unsigned char *marks, const char **names) {
+  for (int i = 0; i < s->g->n_outputs; i++) {
+    value_id v = s->g->outputs[i];
     names[i] = s->names[v];
-    if (marks[v] & IS_NAMED_OUTPUT) {
-      ledge_status status = copy_name(x, s, v, &names[i]);
-      if (status) {
-        out_fail(o, status);
-        return;
-      }
-      out_begin(o, 1);
-      out_name(o, 1, s->names[v]);
-      out_name(o, 2, names[i]);
-      out_name(o, 4, "Identity");
-      out_end(o);
-    }
+    if (marks[v] & IS_NAMED_OUTPUT) TRY(copy_name(x, s, v, &names[i]));
     marks[v] |= IS_NAMED_OUTPUT;
+  }
+  return LEDGE_OK;
+}
+
+static void emit_output_copies(out *o, const graph *g, const export_scope *s, const char **names) {
+  for (int i = 0; i < g->n_outputs; i++) {
+    const char *name = s->names[g->outputs[i]];
+    if (names[i] == name) continue;
+    out_begin(o, 1);
+    out_name(o, 1, name);
+    out_name(o, 2, names[i]);
+    out_name(o, 4, "Identity");
+    out_end(o);
   }
 }
 
-static void emit_contents(onnx_export *x, const graph *g, export_scope *s, unsigned char *marks, const char **outputs) {
+static void emit_contents(onnx_export *x, const graph *g, export_scope *s, const unsigned char *marks,
+                          const char **outputs) {
   out *o = &x->out;
   for (int i = 0; i < g->n_nodes && !o->status; i++) emit_node(x, &g->nodes[i], s);
-  emit_output_copies(x, g, s, marks, outputs);
-  if (o->status) return;
+  emit_output_copies(o, g, s, outputs);
   out_name(o, 2, g->name[0] ? g->name : "graph");
   for (int v = 0; v < g->n_values && !o->status; v++)
     if (g->values[v].constant && marks[v]) emit_tensor(x, 5, s->names[v], g->values[v].constant, true);
@@ -425,6 +439,7 @@ static void emit_graph(onnx_export *x, uint32_t field, const graph *g, export_sc
   unsigned char *marks = o->status ? NULL : mark_values(x, g);
   const char **outputs = mem_alloc_array((size_t)g->n_outputs, sizeof *outputs);
   if (!outputs) out_fail(o, memory(x, (size_t)g->n_outputs * sizeof *outputs));
+  if (!o->status) out_fail(o, name_outputs(x, &s, marks, outputs));
   out_begin(o, field);
   if (!o->status) emit_contents(x, g, &s, marks, outputs);
   out_end(o);

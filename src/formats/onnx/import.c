@@ -14,7 +14,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { LIMIT_BASE = 16 << 20, LIMIT_PER_BYTE = 10, STEPS_BASE = 1 << 20, STEPS_PER_BYTE = 16 };
+enum { LIMIT_BASE = 16 << 20, LIMIT_PER_BYTE = 10, STEPS_BASE = 1 << 18, STEPS_PER_BYTE = 64 };
 
 /* ---- memory and names ---- */
 
@@ -201,11 +201,12 @@ ledge_status onnx_declare_outputs(onnx_in *in, onnx_scope *s, reader node_proto,
 /* in->ids gets the values of the node's inputs, then of its outputs. */
 static ledge_status resolve_ids(onnx_in *in, onnx_scope *s, const onnx_node *n) {
   size_t count = (size_t)n->n_in + (size_t)n->n_out, i_in = 0, i_out = (size_t)n->n_in;
-  if (count > in->cap_ids) {
-    value_id *ids = mem_realloc(in->ids, count * 2 * sizeof *ids);
-    if (!ids) return error_memory(in->error, count * 2 * sizeof *ids, "a node");
+  if (count >= in->cap_ids) {
+    size_t cap = (count + 1) * 2;
+    value_id *ids = mem_realloc(in->ids, cap * sizeof *ids);
+    if (!ids) return error_memory(in->error, cap * sizeof *ids, "a node");
     in->ids = ids;
-    in->cap_ids = count * 2;
+    in->cap_ids = cap;
   }
   wire w = wire_open(n->whole, "NodeProto", &in->steps_left);
   while (wire_next(&w)) {
