@@ -561,9 +561,11 @@ static char *show(const graph *g, char *text, size_t size) {
 static void test_function(void) {
   ledge_error e;
   char text[1000];
-  msg f = make_function("F", "a b", "c d", ""), g = {0}, file;
+  msg f = make_function("F", "a b", "c d", ""), g = {0}, file, n;
   put_msg(&f, 7, make_node("Add", "a b", "t"));
-  put_msg(&f, 7, make_node("Neg", "t", "c"));
+  n = make_node("Neg", "t", "c");
+  put_text(&n, 3, "negate");
+  put_msg(&f, 7, n);
   put_msg(&f, 7, make_node("Abs", "t", "d"));
   put_opset(&f, 9, "", 13);
   msg inner = make_function("G", "p q", "r", "");
@@ -585,6 +587,7 @@ static void test_function(void) {
             "Add(x,-->top/call/t.1) Neg(top/call/t.1->top/u) Abs(top/call/t.1->top/call/d) "
             "Add(top/u,x->top/F/t) Neg(top/F/t->y) Abs(top/F/t->top/unused) Exp(y->top/call/t)");
   CHECK_INT(m->graph->nodes[0].version, 13);
+  CHECK_STR(m->graph->nodes[1].name, "top/call/negate");
   CHECK_INT(m->graph->nodes[6].version, 17);
   CHECK_INT(m->graph->n_nodes, 7);
   model_destroy(m);

@@ -227,33 +227,47 @@ static ledge_status resolve_ids(onnx_in *in, onnx_scope *s, const onnx_node *n) 
   return i_in == (size_t)n->n_in && i_out == count ? LEDGE_OK : onnx_changed(in);
 }
 
-static const char *short_text(reader r, char *text, size_t size) {
-  snprintf(text, size, "%.*s", ONNX_SHOW(r));
+/* A name's first 100 bytes, terminated. */
+static const char *short_text(reader r, char text[101]) {
+  size_t n = r.size < 100 ? r.size : 100;
+  if (n) memcpy(text, r.data, n);
+  text[n] = 0;
   return text;
 }
 
+/* A node's name, kept: inside a function after that of the call, since a body may be there many times. */
+static ledge_status node_name(onnx_in *in, const onnx_scope *s, reader name, const char **ret) {
+  *ret = "";
+  if (!name.size) return LEDGE_OK;
+  if (!s->call) return onnx_name(in, name, "a node's name", ret);
+  char *joined;
+  size_t size = strlen(s->call->label) + name.size + 2;
+  TRY(onnx_alloc(in, size, 1, "a node's name", &joined));
+  snprintf(joined, size, "%s/%.*s", s->call->label, (int)name.size, (const char *)name.data);
+  *ret = joined;
+  return LEDGE_OK;
+}
+
 static ledge_status add_node(onnx_in *in, onnx_scope *s, const onnx_node *n) {
-  const char *name = "", *domain = "", *op = "", *overload = "";
+  const char *name, *domain, *op, *overload = "";
   attr *attrs = NULL;
   property *metadata = NULL;
   int n_attrs = 0, version;
   TRY(onnx_opset_version(in, s->call, n->domain, &version));
   TRY(onnx_read_attrs(in, s, n->whole, n->n_attrs, &attrs, &n_attrs));
   TRY(resolve_ids(in, s, n));
-  char local[3][128]; /* graph_add_node copies; only a long name costs a copy here */
-  reader texts[3] = {n->name, n->domain, n->op};
-  const char **to[3] = {&name, &domain, &op};
-  for (int i = 0; i < 3; i++) {
-    if (texts[i].size <= 100)
-      *to[i] = short_text(texts[i], local[i], sizeof local[i]);
-    else
-      TRY(onnx_name(in, texts[i], "a node's name", to[i]));
-  }
+  char local_domain[101], local_op[101]; /* graph_add_node copies; only a long one costs a copy here */
+  TRY(node_name(in, s, n->name, &name));
+  domain = short_text(n->domain, local_domain);
+  op = short_text(n->op, local_op);
+  if (n->domain.size > 100) TRY(onnx_name(in, n->domain, "a node's domain", &domain));
+  if (n->op.size > 100) TRY(onnx_name(in, n->op, "a node's operator", &op));
   if (n->overload.size) TRY(onnx_name(in, n->overload, "a node's overload", &overload));
   if (n->n_metadata) TRY(read_properties(in, n->whole, "NodeProto", 9, n->n_metadata, &metadata));
   TRY(onnx_check_limit(in, sizeof(node) + ((size_t)n->n_in + (size_t)n->n_out) * sizeof(value_id), "a node"));
-  node *made = graph_add_node(s->g, domain, op, version, name, in->ids, n->n_in, in->ids + n->n_in, n->n_out);
+  node *made = graph_add_node(s->g, domain, op, version, "", in->ids, n->n_in, in->ids + n->n_in, n->n_out);
   if (!made) return error_memory(in->error, sizeof *made, "a node");
+  made->name = name;
   made->attrs = attrs;
   made->n_attrs = n_attrs;
   made->metadata = metadata;
@@ -276,10 +290,9 @@ ledge_status onnx_read_node(onnx_in *in, onnx_scope *s, reader r) {
     status = add_node(in, s, &n);
   }
   if (!status) return LEDGE_OK;
-  char name[128], op[128];
-  error_node(in->error, short_text(n.name, name, sizeof name));
-  return onnx_prefix(in, status, "node '%s' (%s) at byte %llu", name, short_text(n.op, op, sizeof op),
-                     (unsigned long long)n.at);
+  char name[101], op[101];
+  error_node(in->error, short_text(n.name, name));
+  return onnx_prefix(in, status, "node '%s' (%s) at byte %llu", name, short_text(n.op, op), (unsigned long long)n.at);
 }
 
 /* ---- graphs ---- */
