@@ -16,19 +16,12 @@
 #include "kernels/attention/window.h"
 #include "kernels/copy/copy.h"
 #include "kernels/simd/math.h"
+#include "kernels/simd/upto.h"
 
 #include <math.h>
 #include <string.h>
 
 enum { K = ATTENTION_KEYS, ROWS = ATTENTION_ROWS, FEW = 4, TILE_ROWS = 4, TILE_VECTORS = VF_REGISTERS / 8 };
-
-VF_WORD vf any_load(const float *p, int64_t count) { return count >= VF_LANES ? vf_load(p) : vf_loadn(p, count); }
-VF_WORD void any_store(float *p, vf v, int64_t count) {
-  if (count >= VF_LANES)
-    vf_store(p, v);
-  else
-    vf_storen(p, v, count);
-}
 
 /* What one block of rows works on. */
 typedef struct work {
@@ -111,8 +104,8 @@ static void scores_by_dots(const work *w, const float *k, int64_t k_row, int64_t
         acc[c] = vf_zero();
       }
       for (int64_t e = 0; e < d; e += VF_LANES) {
-        const vf q = any_load(w->q[r] + e, d - e);
-        for (int c = 0; c < 4; c++) acc[c] = vf_fma(q, any_load(key[c] + e, d - e), acc[c]);
+        const vf q = vf_load_upto(w->q[r] + e, d - e);
+        for (int c = 0; c < 4; c++) acc[c] = vf_fma(q, vf_load_upto(key[c] + e, d - e), acc[c]);
       }
       for (int c = 0; c < 4; c++) scores[j + c] = vf_sum(acc[c]);
     }
@@ -138,7 +131,7 @@ VF_WORD float finish_scores(const work *w, int64_t row, int64_t first, int64_t n
     vf x = vf_mul(vf_load(scores + j), scale);
     if (s->softcap > 0) x = vf_mul(vf_set1(s->softcap), vf_tanh(vf_mul(x, vf_set1(1.0f / s->softcap))));
     if (mask) {
-      vf m = any_load(mask + j, n_keys - j);
+      vf m = vf_load_upto(mask + j, n_keys - j);
       x = vf_select(vf_eq(m, minus_infinity), minus_infinity, vf_add(x, m));
     }
     if (j + VF_LANES > end) x = vf_fill_from(x, end > j ? end - j : 0, minus_infinity);
@@ -181,7 +174,7 @@ VF_WORD void value_tile(const work *w, int rows, int vectors, int64_t count, int
   v += column;
   for (int64_t j = 0; j < n_keys; j++, v += v_row) {
     vf x[TILE_VECTORS];
-    for (int c = 0; c < vectors; c++) x[c] = any_load(v + c * VF_LANES, count);
+    for (int c = 0; c < vectors; c++) x[c] = vf_load_upto(v + c * VF_LANES, count);
     for (int r = 0; r < rows; r++) {
       const vf weight = vf_set1(p[r * K + j]);
       for (int c = 0; c < vectors; c++) acc[r][c] = vf_fma(weight, x[c], acc[r][c]);
@@ -191,7 +184,7 @@ VF_WORD void value_tile(const work *w, int rows, int vectors, int64_t count, int
     const vf shrink = vf_set1(w->shrink[row + r]);
     for (int c = 0; c < vectors; c++) {
       float *y = w->acc + (row + r) * w->s->v_dim + column + c * VF_LANES;
-      any_store(y, vf_fma(shrink, any_load(y, count), acc[r][c]), count);
+      vf_store_upto(y, vf_fma(shrink, vf_load_upto(y, count), acc[r][c]), count);
     }
   }
 }
@@ -233,7 +226,7 @@ static void block(const attention_shape *s, const attention_tensors *t, int64_t 
   for (int64_t r = 0; r < w.n_rows; r++) {
     const vf factor = vf_set1(w.max[r] == -INFINITY ? 0 : 1.0f / w.sum[r]);
     for (int64_t e = 0; e < s->v_dim; e += VF_LANES)
-      any_store(w.y[r] + e, vf_mul(any_load(w.acc + r * s->v_dim + e, s->v_dim - e), factor), s->v_dim - e);
+      vf_store_upto(w.y[r] + e, vf_mul(vf_load_upto(w.acc + r * s->v_dim + e, s->v_dim - e), factor), s->v_dim - e);
   }
 }
 

@@ -1,3 +1,4 @@
+/* copy for SSE2: see tile_sse2.h. */
 #include "kernels/copy/copy.h"
 #include "kernels/copy/tile_sse2.h"
 

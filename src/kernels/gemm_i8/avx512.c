@@ -1,3 +1,4 @@
+/* gemm_i8 for AVX-512: see madd_body.h. */
 #include <immintrin.h>
 #include <stdint.h>
 #include <string.h>

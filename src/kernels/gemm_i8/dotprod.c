@@ -1,3 +1,4 @@
+/* gemm_i8 for Arm with dot products: see quad_body.h. */
 #include <arm_neon.h>
 #include <stdint.h>
 #include <string.h>

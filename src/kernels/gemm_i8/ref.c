@@ -1,3 +1,4 @@
+/* gemm_i8's oracle. */
 #include "kernels/gemm_i8/gemm_i8.h"
 
 static int32_t element(const void *p, int64_t i, bool is_signed) {

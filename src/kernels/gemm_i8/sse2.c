@@ -1,3 +1,4 @@
+/* gemm_i8 for SSE2: see madd_body.h. */
 #include <emmintrin.h>
 #include <stdint.h>
 #include <string.h>

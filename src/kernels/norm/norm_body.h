@@ -1,17 +1,10 @@
 /* norm's body, in the words of simd/. Sums: four vectors of lanes over at most BLOCK of them, then on in double. */
 #include "kernels/norm/norm.h"
+#include "kernels/simd/upto.h"
 
 #include <math.h>
 
 enum { BLOCK = 64 }; /* vectors: a lane adds up a quarter of them in float32 */
-
-VF_WORD vf any_load(const float *p, int64_t count) { return count >= VF_LANES ? vf_load(p) : vf_loadn(p, count); }
-VF_WORD void any_store(float *p, vf v, int64_t count) {
-  if (count >= VF_LANES)
-    vf_store(p, v);
-  else
-    vf_storen(p, v, count);
-}
 
 static double sum(const float *x, int64_t n) {
   double total = 0;
@@ -60,9 +53,9 @@ static void moments(const float *x, int64_t n, float mean, double *ret_sum, doub
 /* z = x + skip + skip_bias. */
 VF_WORD void add_skip(const float *x, const float *skip, const float *skip_bias, float *z, int64_t n) {
   for (int64_t i = 0; i < n; i += VF_LANES) {
-    vf v = vf_add(any_load(x + i, n - i), any_load(skip + i, n - i));
-    if (skip_bias) v = vf_add(v, any_load(skip_bias + i, n - i));
-    any_store(z + i, v, n - i);
+    vf v = vf_add(vf_load_upto(x + i, n - i), vf_load_upto(skip + i, n - i));
+    if (skip_bias) v = vf_add(v, vf_load_upto(skip_bias + i, n - i));
+    vf_store_upto(z + i, v, n - i);
   }
 }
 
@@ -72,10 +65,10 @@ VF_WORD void apply_row(const float *x, float *y, int64_t n, float mean, float me
   const vf m = vf_set1(mean), rest = vf_set1(mean_rest), inv = vf_set1(inv_std);
   for (int64_t i = 0; i < n; i += VF_LANES) {
     int64_t count = n - i;
-    vf v = vf_mul(vf_sub(vf_sub(any_load(x + i, count), m), rest), inv);
-    if (scale) v = vf_mul(v, any_load(scale + i, count));
-    if (bias) v = vf_add(v, any_load(bias + i, count));
-    any_store(y + i, v, count);
+    vf v = vf_mul(vf_sub(vf_sub(vf_load_upto(x + i, count), m), rest), inv);
+    if (scale) v = vf_mul(v, vf_load_upto(scale + i, count));
+    if (bias) v = vf_add(v, vf_load_upto(bias + i, count));
+    vf_store_upto(y + i, v, count);
   }
 }
 
@@ -114,8 +107,8 @@ static void affine(const float *x, float *y, int64_t n, float center_, float sca
   const vf center = vf_set1(center_), scale = vf_set1(scale_), shift = vf_set1(shift_);
   const vf lo = vf_set1(lo_), hi = vf_set1(hi_);
   for (int64_t i = 0; i < n; i += VF_LANES) {
-    vf v = vf_fma(vf_sub(any_load(x + i, n - i), center), scale, shift);
-    any_store(y + i, vf_min(hi, vf_max(lo, v)), n - i);
+    vf v = vf_fma(vf_sub(vf_load_upto(x + i, n - i), center), scale, shift);
+    vf_store_upto(y + i, vf_min(hi, vf_max(lo, v)), n - i);
   }
 }
 
@@ -124,10 +117,10 @@ VF_WORD void run_affine_rows(const float *x, float *y, int64_t rows, int64_t c, 
   for (int64_t r = 0; r < rows; r++, x += c, y += c)
     for (int64_t i = 0; i < c; i += VF_LANES) {
       int64_t count = c - i;
-      vf v = any_load(x + i, count);
-      if (centered) v = vf_sub(v, any_load(center + i, count));
-      v = vf_fma(v, any_load(scale + i, count), any_load(shift + i, count));
-      any_store(y + i, vf_min(hi, vf_max(lo, v)), count);
+      vf v = vf_load_upto(x + i, count);
+      if (centered) v = vf_sub(v, vf_load_upto(center + i, count));
+      v = vf_fma(v, vf_load_upto(scale + i, count), vf_load_upto(shift + i, count));
+      vf_store_upto(y + i, vf_min(hi, vf_max(lo, v)), count);
     }
 }
 
@@ -142,12 +135,12 @@ static void affine_rows(const float *x, float *y, int64_t rows, int64_t c, const
 /* One vector of columns, over blocks of rows that are short enough for float32. */
 VF_WORD void column_block(const float *x, int64_t rows, int64_t count, int64_t x_row, const float *mean, double *total,
                           double *square) {
-  const vf m = mean ? any_load(mean, count) : vf_zero();
+  const vf m = mean ? vf_load_upto(mean, count) : vf_zero();
   for (int64_t begin = 0; begin < rows; begin += BLOCK) {
     int64_t end = begin + BLOCK < rows ? begin + BLOCK : rows;
     vf s = vf_zero(), q = vf_zero();
     for (int64_t r = begin; r < end; r++) {
-      vf d = vf_sub(any_load(x + r * x_row, count), m);
+      vf d = vf_sub(vf_load_upto(x + r * x_row, count), m);
       s = vf_add(s, d);
       q = vf_fma(d, d, q);
     }

@@ -1,10 +1,9 @@
 /* quantize's body, in the words of simd/. Values are clamped to the type's range less the zero point before they are
  * rounded, which gives what rounding, adding and clamping would, and keeps every conversion within int32. */
 #include "kernels/quantize/quantize.h"
+#include "kernels/simd/upto.h"
 
 #include <string.h>
-
-VF_WORD vf any_load(const float *p, int64_t count) { return count >= VF_LANES ? vf_load(p) : vf_loadn(p, count); }
 
 /* VF_LANES bytes, or the first `count` of them, as int32. */
 VF_WORD vi bytes_load(const void *p, int64_t count, bool is_signed) {
@@ -43,7 +42,7 @@ VF_WORD void run_quantize(const float *x, void *y, int64_t n, float scale_, int3
   const vf scale = vf_set1(scale_);
   const vi zero_point = vi_set1(zero);
   for (int64_t i = 0; i < n; i += VF_LANES)
-    bytes_store((uint8_t *)y + i, narrow(vf_div(any_load(x + i, n - i), scale), zero_point, is_signed), n - i);
+    bytes_store((uint8_t *)y + i, narrow(vf_div(vf_load_upto(x + i, n - i), scale), zero_point, is_signed), n - i);
 }
 
 VF_WORD void run_dequantize(const void *x, float *y, int64_t n, float scale_, int32_t zero, bool is_signed) {
@@ -52,10 +51,7 @@ VF_WORD void run_dequantize(const void *x, float *y, int64_t n, float scale_, in
   for (int64_t i = 0; i < n; i += VF_LANES) {
     vi q = bytes_load((const uint8_t *)x + i, n - i, is_signed);
     vf v = vf_mul(vf_from_vi(vi_sub(q, zero_point)), scale);
-    if (i + VF_LANES <= n)
-      vf_store(y + i, v);
-    else
-      vf_storen(y + i, v, n - i);
+    vf_store_upto(y + i, v, n - i);
   }
 }
 
@@ -68,7 +64,7 @@ VF_WORD void run_quantize_columns(const float *x, void *y, int64_t rows, int64_t
   uint8_t *to = y;
   for (int64_t r = 0; r < rows; r++, x += c, to += c)
     for (int64_t i = 0; i < c; i += VF_LANES) {
-      vf v = vf_div(any_load(x + i, c - i), any_load(scale + i, c - i));
+      vf v = vf_div(vf_load_upto(x + i, c - i), vf_load_upto(scale + i, c - i));
       bytes_store(to + i, narrow(v, zeros_load(zero_point, i, c - i, is_signed), is_signed), c - i);
     }
 }
@@ -79,11 +75,8 @@ VF_WORD void run_dequantize_columns(const void *x, float *y, int64_t rows, int64
   for (int64_t r = 0; r < rows; r++, from += c, y += c)
     for (int64_t i = 0; i < c; i += VF_LANES) {
       vi q = vi_sub(bytes_load(from + i, c - i, is_signed), zeros_load(zero_point, i, c - i, is_signed));
-      vf v = vf_mul(vf_from_vi(q), any_load(scale + i, c - i));
-      if (i + VF_LANES <= c)
-        vf_store(y + i, v);
-      else
-        vf_storen(y + i, v, c - i);
+      vf v = vf_mul(vf_from_vi(q), vf_load_upto(scale + i, c - i));
+      vf_store_upto(y + i, v, c - i);
     }
 }
 
@@ -94,7 +87,7 @@ VF_WORD void run_requantize(const int32_t *acc, int64_t acc_row, uint8_t *y, int
     for (int64_t j = 0; j < c; j += VF_LANES) {
       vi sum = ints_load(acc + j, c - j);
       if (bias) sum = vi_add(sum, ints_load(bias + j, c - j));
-      vf v = vf_mul(vf_from_vi(sum), any_load(multiplier + j, c - j));
+      vf v = vf_mul(vf_from_vi(sum), vf_load_upto(multiplier + j, c - j));
       bytes_store(y + j, narrow(v, zero_point, is_signed), c - j);
     }
 }
@@ -137,7 +130,7 @@ static void requantize_columns(const int32_t *acc, int64_t acc_row, void *y, int
 static void range(const float *x, int64_t n, float *ret_lo, float *ret_hi) {
   vf lo = vf_zero(), hi = vf_zero();
   for (int64_t i = 0; i < n; i += VF_LANES) {
-    vf v = any_load(x + i, n - i); /* lanes past the end are 0, which belongs to the range */
+    vf v = vf_load_upto(x + i, n - i); /* lanes past the end are 0, which belongs to the range */
     v = vf_select(vf_unordered(v, v), vf_zero(), v);
     lo = vf_min(lo, v);
     hi = vf_max(hi, v);

@@ -2,12 +2,11 @@
  * Products go in double throughout, since float32 would overflow on the way. */
 #include "kernels/reduce/reduce.h"
 #include "kernels/simd/math.h"
+#include "kernels/simd/upto.h"
 
 #include <math.h>
 
 enum { BLOCK = 64 }; /* vectors of a run, rows of a column */
-
-VF_WORD vf any_load(const float *p, int64_t count) { return count >= VF_LANES ? vf_load(p) : vf_loadn(p, count); }
 
 VF_WORD vf neutral_of(reduce_kind kind) {
   return kind == REDUCE_MAX ? vf_set1(-INFINITY) : kind == REDUCE_MIN ? vf_set1(INFINITY) : vf_zero();
@@ -96,7 +95,7 @@ VF_WORD void column_sums(reduce_kind kind, const float *x, int64_t n, int64_t co
   for (int64_t begin = 0; begin < n; begin += BLOCK) {
     int64_t end = begin + BLOCK < n ? begin + BLOCK : n;
     vf s = vf_zero();
-    for (int64_t i = begin; i < end; i++) s = step(kind, s, any_load(x + i * x_row, count));
+    for (int64_t i = begin; i < end; i++) s = step(kind, s, vf_load_upto(x + i * x_row, count));
     float lanes[VF_LANES];
     vf_store(lanes, s);
     for (int64_t i = 0; i < VF_LANES && i < count; i++) acc[i] += lanes[i];
@@ -105,7 +104,7 @@ VF_WORD void column_sums(reduce_kind kind, const float *x, int64_t n, int64_t co
 
 VF_WORD void column_extremes(reduce_kind kind, const float *x, int64_t n, int64_t count, int64_t x_row, double *acc) {
   vf s = neutral_of(kind);
-  for (int64_t i = 0; i < n; i++) s = step(kind, s, any_load(x + i * x_row, count));
+  for (int64_t i = 0; i < n; i++) s = step(kind, s, vf_load_upto(x + i * x_row, count));
   float lanes[VF_LANES];
   vf_store(lanes, s);
   for (int64_t i = 0; i < VF_LANES && i < count; i++) acc[i] = lanes[i];
@@ -132,12 +131,13 @@ static void columns(reduce_kind kind, const float *x, int64_t n, int64_t inner, 
 static void columns_exp(const float *x, int64_t n, int64_t inner, int64_t x_row, const float *max, double *acc) {
   for (int64_t i = 0; i < inner; i += VF_LANES) {
     int64_t count = inner - i < VF_LANES ? inner - i : VF_LANES;
-    const vf m = any_load(max + i, count);
+    const vf m = vf_load_upto(max + i, count);
     for (int64_t k = 0; k < count; k++) acc[i + k] = 0;
     for (int64_t begin = 0; begin < n; begin += BLOCK) {
       int64_t end = begin + BLOCK < n ? begin + BLOCK : n;
       vf s = vf_zero();
-      for (int64_t k = begin; k < end; k++) s = vf_add(s, vf_exp_flush(vf_sub(any_load(x + k * x_row + i, count), m)));
+      for (int64_t k = begin; k < end; k++)
+        s = vf_add(s, vf_exp_flush(vf_sub(vf_load_upto(x + k * x_row + i, count), m)));
       float lanes[VF_LANES];
       vf_store(lanes, s);
       for (int64_t k = 0; k < count; k++) acc[i + k] += lanes[k];

@@ -3,16 +3,9 @@
  * inner > 1 (NHWC): vectors of channels, four taps each. inner = 1 (NCHW): the two source rows are joined into a
  * buffer, a stretch of outputs at a time, and then each output gathers its two columns. */
 #include "kernels/resize/resize.h"
+#include "kernels/simd/upto.h"
 
 enum { BUFFER = 2048 }; /* source columns */
-
-VF_WORD vf any_load(const float *p, int64_t count) { return count >= VF_LANES ? vf_load(p) : vf_loadn(p, count); }
-VF_WORD void any_store(float *p, vf v, int64_t count) {
-  if (count >= VF_LANES)
-    vf_store(p, v);
-  else
-    vf_storen(p, v, count);
-}
 
 static void row_nhwc(const resize_shape *s, const float *top, const float *bottom, float wt, float wb,
                      const resize_taps *t, float *y) {
@@ -23,10 +16,10 @@ static void row_nhwc(const resize_shape *s, const float *top, const float *botto
     const vf wtl = vf_set1(wt * t->lo_weight[j]), wth = vf_set1(wt * t->hi_weight[j]);
     const vf wbl = vf_set1(wb * t->lo_weight[j]), wbh = vf_set1(wb * t->hi_weight[j]);
     for (int64_t c = 0; c < n; c += VF_LANES) {
-      vf v = vf_mul(any_load(tl + c, n - c), wtl);
-      v = vf_fma(any_load(th + c, n - c), wth, v);
-      v = vf_fma(any_load(bl + c, n - c), wbl, v);
-      any_store(y + c, vf_fma(any_load(bh + c, n - c), wbh, v), n - c);
+      vf v = vf_mul(vf_load_upto(tl + c, n - c), wtl);
+      v = vf_fma(vf_load_upto(th + c, n - c), wth, v);
+      v = vf_fma(vf_load_upto(bl + c, n - c), wbl, v);
+      vf_store_upto(y + c, vf_fma(vf_load_upto(bh + c, n - c), wbh, v), n - c);
     }
   }
 }
@@ -35,7 +28,8 @@ static void row_nhwc(const resize_shape *s, const float *top, const float *botto
 VF_WORD void join_rows(const float *top, const float *bottom, float wt_, float wb_, int64_t n, float *buffer) {
   const vf wt = vf_set1(wt_), wb = vf_set1(wb_);
   for (int64_t i = 0; i < n; i += VF_LANES)
-    any_store(buffer + i, vf_fma(any_load(bottom + i, n - i), wb, vf_mul(any_load(top + i, n - i), wt)), n - i);
+    vf_store_upto(buffer + i, vf_fma(vf_load_upto(bottom + i, n - i), wb, vf_mul(vf_load_upto(top + i, n - i), wt)),
+                  n - i);
 }
 
 /* Outputs [begin, end) from a buffer that starts at source column `from`. */

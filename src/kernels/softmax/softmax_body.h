@@ -4,15 +4,16 @@
  * NaN anywhere makes the sum NaN, and so the row: the maximum need not carry it. +infinity makes infinity - infinity,
  * NaN as well. -infinity as the maximum is an empty row. */
 #include "kernels/simd/math.h"
+#include "kernels/simd/upto.h"
 #include "kernels/softmax/softmax.h"
 
 #include <math.h>
 
 /* Element i of the row, scaled and masked; `count` lanes where not whole. */
 VF_WORD vf row_load(const float *x, const float *mask, vf scale, int64_t i, int64_t count, bool masked) {
-  vf v = count == VF_LANES ? vf_load(x + i) : vf_loadn(x + i, count);
+  vf v = vf_load_upto(x + i, count);
   if (!masked) return vf_mul(v, scale);
-  return vf_fma(v, scale, count == VF_LANES ? vf_load(mask + i) : vf_loadn(mask + i, count));
+  return vf_fma(v, scale, vf_load_upto(mask + i, count));
 }
 
 VF_WORD float row_max(const float *x, const float *mask, vf scale, int64_t n, bool masked) {
@@ -83,27 +84,19 @@ static void softmax_row(const softmax_options *o, const float *mask, const float
     run_row(o, NULL, x, y, n, false);
 }
 
-VF_WORD vf column_load(const float *p, int64_t count) { return count == VF_LANES ? vf_load(p) : vf_loadn(p, count); }
-VF_WORD void column_store(float *p, vf v, int64_t count) {
-  if (count == VF_LANES)
-    vf_store(p, v);
-  else
-    vf_storen(p, v, count);
-}
-
 /* One vector of columns, `count` of them. */
 VF_WORD void columns_block(bool log_, const float *x, float *y, int64_t n, int64_t inner, int64_t count) {
   vf max = vf_set1(-INFINITY), sum = vf_zero();
-  for (int64_t i = 0; i < n; i++) max = vf_max(max, column_load(x + i * inner, count));
+  for (int64_t i = 0; i < n; i++) max = vf_max(max, vf_load_upto(x + i * inner, count));
   for (int64_t i = 0; i < n; i++) {
-    vf d = vf_sub(column_load(x + i * inner, count), max), e = vf_exp_flush(d);
-    column_store(y + i * inner, log_ ? d : e, count);
+    vf d = vf_sub(vf_load_upto(x + i * inner, count), max), e = vf_exp_flush(d);
+    vf_store_upto(y + i * inner, log_ ? d : e, count);
     sum = vf_add(sum, e);
   }
   vf last = log_ ? vf_log(sum) : vf_div(vf_set1(1.0f), sum);
   for (int64_t i = 0; i < n; i++) {
-    vf v = column_load(y + i * inner, count);
-    column_store(y + i * inner, log_ ? vf_sub(v, last) : vf_mul(v, last), count);
+    vf v = vf_load_upto(y + i * inner, count);
+    vf_store_upto(y + i * inner, log_ ? vf_sub(v, last) : vf_mul(v, last), count);
   }
 }
 
