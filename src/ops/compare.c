@@ -2,6 +2,7 @@
  *
  * A comparison with NaN is false. Strings are equal where their bytes are. */
 #include "ops/binary.h"
+#include "ops/cast.h"
 #include "ops/move_util.h"
 
 /* The loops give bools whatever they compare, so `in` differs from `out`. */
@@ -109,6 +110,7 @@ static ledge_status where_run(op_ctx *c) {
   where_run_args w = {.if_ = in[0]->data, .x = in[1]->data, .y = in[2]->data, .n = b.inner};
   for (int k = 0; k < 3; k++) w.step[k] = strides[k][b.rank - 1];
   size_t bytes = out->dtype == LEDGE_STRING ? 0 : dtype_bytes(out->dtype);
+  if (out->data != w.x && out->data != w.y) cast_clear_tail(out);
   elem_bcast_seek(&b, 0, index, w.at);
   for (int64_t row = 0; row < b.rows; row++, elem_bcast_next(&b, index, w.at)) {
     w.out = (char *)out->data + (size_t)(row * b.inner) * bytes;

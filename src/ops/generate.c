@@ -81,6 +81,7 @@ static ledge_status constant_of_shape_run(op_ctx *c) {
   tensor *y = op_out(c, 0);
   if (!y) return LEDGE_OK;
   int64_t n = tensor_elements(y);
+  cast_clear_tail(y);
   return fill ? move_fill(c, y, 0, n, fill, 0) : move_zero(c, y, 0, n);
 }
 
