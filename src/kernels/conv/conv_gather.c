@@ -75,6 +75,7 @@ static void gather_body(void *arg, int64_t begin, int64_t end, int worker) {
   gemm_f32_tile t = {.a_stride = stride,
                      .taps = &zero,
                      .n_taps = 1,
+                     .next = (const char *)a->packed,
                      .k_tap = g->k,
                      .panel_stride = g->k * v->nr,
                      .residual_stride = g->rps,
@@ -100,6 +101,13 @@ static void gather_body(void *arg, int64_t begin, int64_t end, int worker) {
     t.bias = a->bias + group * g->ng;
     t.c = a->y + gather_y(g, q0, j->pixels) + group * g->ng;
     t.residual = a->residual ? a->residual + q0 * g->rps + group * g->ng : NULL;
+    if (at.block + 1 < j->order.blocks && g->groups == 1) {
+      int64_t block_bytes = j->block * g->k * (int64_t)sizeof(float);
+      gemm_f32_fetch_next(&t, a->packed + n1 * g->k, block_bytes, at.slot, at.tiles,
+                          at.tiles * j->block / v->nr * g->k);
+    } else {
+      t.next_step = 0;
+    }
     gemm_f32_columns(v, &t, &a->plan->params.epilogue, n0, n1);
   }
 }

@@ -158,14 +158,15 @@ typedef struct strip_job {
   int64_t block;
 } strip_job;
 
-/* All groups and the columns [n0, n1) of one tile. `copy`: the window is not filled yet. */
+/* All groups and the columns of one block of one tile. */
 static void strip_one(const strip_job *j, const strip_tile *t, const strip_taps *in_place, const strip_taps *windowed,
-                      float *window, bool copy, int64_t n0, int64_t n1) {
+                      float *window, const gemm_place *at) {
   const conv_run_args *a = j->args;
   const strip_shape *s = &j->s;
   const conv_geometry *g = &s->g;
   const gemm_f32_variant *v = a->plan->gemm;
   const float *image = a->x + t->image * g->x_image, *base;
+  int64_t n0 = at->block * j->block, n1 = n0 + j->block < g->ng ? n0 + j->block : g->ng;
   int64_t row_step, tap0 = 0, tap1 = g->kernel[0] * g->kernel[1], pixel_step;
   const strip_taps *taps;
   bool all_rows = t->y0 == 0 && t->y1 == g->kernel[1];
@@ -180,13 +181,14 @@ static void strip_one(const strip_job *j, const strip_tile *t, const strip_taps 
     row_step = g->stride[1] * g->x_row[1];
   } else {
     taps = windowed;
-    if (copy) strip_copy(s, t, image, window);
+    if (at->copy) strip_copy(s, t, image, window);
     base = window;
     pixel_step = g->stride[2] * s->wps;
     row_step = g->stride[1] * s->w_row;
   }
   int64_t y_at = t->image * g->y_image + t->oz * g->y_row[0] + t->oy * g->y_row[1] + t->ox * g->yps;
   gemm_f32_tile tile = {.rows = t->rows,
+                        .next = (const char *)a->packed,
                         .a_stride = pixel_step,
                         .taps = taps->offsets + tap0 * taps->per_row,
                         .n_taps = (tap1 - tap0) * taps->per_row,
@@ -195,6 +197,11 @@ static void strip_one(const strip_job *j, const strip_tile *t, const strip_taps 
                         .c_stride = g->yps,
                         .residual_stride = g->rps};
   int64_t second = t->second ? row_step : (t->rows + 1) / 2 * pixel_step;
+  if (at->block + 1 < j->order.blocks && g->groups == 1) {
+    int64_t block_bytes = j->block * g->k * (int64_t)sizeof(float);
+    gemm_f32_fetch_next(&tile, a->packed + n1 * g->k, block_bytes, at->slot, at->tiles,
+                        at->tiles * j->block / v->nr * g->k);
+  }
   for (int64_t i = 0; i < g->groups; i++) {
     tile.a0 = base + i * g->cg;
     tile.a1 = tile.a0 + second;
@@ -218,8 +225,7 @@ static void strip_body(void *arg, int64_t begin, int64_t end, int worker) {
   for (int64_t i = begin; i < end; i++) {
     gemm_place at = gemm_place_of(&j->order, i, &copies);
     strip_tile t = strip_tile_at(s, at.tile);
-    int64_t n0 = at.block * j->block, n1 = n0 + j->block < g->ng ? n0 + j->block : g->ng;
-    strip_one(j, &t, &in_place, &windowed, window + at.slot * g->kernel[0] * s->w_rows * s->w_row, at.copy, n0, n1);
+    strip_one(j, &t, &in_place, &windowed, window + at.slot * g->kernel[0] * s->w_rows * s->w_row, &at);
   }
 }
 

@@ -15,7 +15,8 @@
 #include <string.h>
 
 enum {
-  GEMM_BLOCK_BYTES = 640 << 10, /* of packed B in a block of columns: most of a core's L2, with room for A and C */
+  GEMM_WHOLE_BYTES = 768 << 10, /* a packed B that L2 holds beside A and C: one block */
+  GEMM_BLOCK_BYTES = 320 << 10, /* a block of a longer one: L2 holds it and the next, which is fetched meanwhile */
   GEMM_COPY_PAD = 16,
   GEMM_BATCH_BYTES = 1 << 20, /* of a packed B that each thread may have for itself */
 };
@@ -53,7 +54,8 @@ gemm_rows gemm_rows_split(int64_t m, int mr) {
 }
 
 int64_t gemm_block_columns(int64_t n, int64_t k, int nr, int64_t row_jobs, int threads) {
-  int64_t panels = ceil_div(n, nr), most = GEMM_BLOCK_BYTES / (int64_t)sizeof(float) / nr / k;
+  int64_t panels = ceil_div(n, nr), panel_bytes = k * nr * (int64_t)sizeof(float);
+  int64_t most = (panels <= GEMM_WHOLE_BYTES / panel_bytes ? GEMM_WHOLE_BYTES : GEMM_BLOCK_BYTES) / panel_bytes;
   int64_t blocks = ceil_div(panels, most < 1 ? 1 : most), wanted = ceil_div(4 * (int64_t)threads, row_jobs);
   if (threads > 1 && blocks < wanted) blocks = min_i64(wanted, panels);
   return ceil_div(panels, blocks) * nr;
@@ -82,6 +84,7 @@ void gemm_f32_columns(const gemm_f32_variant *v, const gemm_f32_tile *t, const k
       v->act(e, s.rows, s.cols, s.c, s.c_stride, after ? t->residual + n : NULL, t->residual_stride);
     }
     s.b += panels * t->panel_stride;
+    s.next += s.next_step * t->n_taps * t->k_tap;
     s.c += s.cols;
     if (s.bias) s.bias += s.cols;
     if (s.residual) s.residual += s.cols;
@@ -175,10 +178,12 @@ static void gemm_body(void *arg, int64_t begin, int64_t end, int worker) {
                      .n_taps = 1,
                      .k_tap = k,
                      .b = args->packed_b,
+                     .next = (const char *)args->packed_b,
                      .panel_stride = k * plan->variant->nr,
                      .bias = args->bias,
                      .residual_stride = args->residual_stride,
                      .c_stride = args->c_stride};
+  int64_t block_bytes = j->block * k * (int64_t)sizeof(float);
   gemm_copies copies = {-1, 0};
   for (int64_t i = begin; i < end; i++) {
     gemm_place at = gemm_place_of(&j->order, i, &copies);
@@ -195,6 +200,12 @@ static void gemm_body(void *arg, int64_t begin, int64_t end, int worker) {
     t.a1 = t.a0 + (t.rows + 1) / 2 * t.a_stride;
     t.c = args->c + i0 * args->c_stride;
     t.residual = args->residual ? args->residual + i0 * args->residual_stride : NULL;
+    if (at.block + 1 < j->order.blocks) {
+      gemm_f32_fetch_next(&t, args->packed_b + (n0 + j->block) * k, block_bytes, at.slot, at.tiles,
+                          at.tiles * j->block / plan->variant->nr * k);
+    } else {
+      t.next_step = 0;
+    }
     gemm_f32_columns(plan->variant, &t, &plan->params.epilogue, n0, min_i64(n0 + j->block, plan->params.n));
   }
 }

@@ -27,6 +27,8 @@ typedef struct gemm_f32_tile {
   int64_t n_taps, k_tap; /* k_tap > 0 */
   const float *b;        /* the first panel, rows of k b_stride floats apart; the next stands panel_stride floats on */
   int64_t b_stride, panel_stride;
+  const char *next; /* bytes of B that later tiles will read, fetched into L2 on the way, next_step bytes a row of k */
+  int64_t next_step;
   const float *bias; /* cols floats, or NULL */
   bool accumulate;
   const float *residual; /* or NULL */
@@ -59,6 +61,13 @@ const gemm_f32_variant *gemm_f32_best(uint32_t isa_mask);
 void gemm_f32_columns(const gemm_f32_variant *v, const gemm_f32_tile *t, const kernel_epilogue *e, int64_t n0,
                       int64_t n1);
 
+/* Spreads the fetching of `bytes` at `next` over tiles that take `rows` rows of k altogether: tile i of n. */
+static inline void gemm_f32_fetch_next(gemm_f32_tile *t, const void *next, int64_t bytes, int64_t i, int64_t n,
+                                       int64_t rows) {
+  t->next_step = bytes / rows;
+  t->next = (const char *)next + bytes / n * i;
+}
+
 /* How to cut m rows into tiles: n tiles, the first `n_big` of `rows` rows and the others of one less. */
 typedef struct gemm_rows {
   int64_t n, n_big;
@@ -83,8 +92,8 @@ typedef struct gemm_order {
   int64_t tiles, range, blocks;
 } gemm_order;
 typedef struct gemm_place {
-  int64_t tile, slot, block; /* slot: the tile's place in its range */
-  bool copy;                 /* the slot does not hold this tile yet */
+  int64_t tile, slot, tiles, block; /* slot: the tile's place in its range of so many tiles */
+  bool copy;                        /* the slot does not hold this tile yet */
 } gemm_place;
 typedef struct gemm_copies {
   int64_t range0;
@@ -97,7 +106,7 @@ static inline gemm_place gemm_place_of(const gemm_order *o, int64_t i, gemm_copi
   uint64_t bit = (uint64_t)1 << slot % GEMM_RANGE_TILES; /* only where nothing is copied is a range longer */
   bool copy = !(copies->have & bit);
   copies->have |= bit;
-  return (gemm_place){range0 + slot, slot, rest / tiles, copy};
+  return (gemm_place){range0 + slot, slot, tiles, rest / tiles, copy};
 }
 /* Tiles of a range whose copies take tile_bytes each. */
 static inline int64_t gemm_range_tiles(int64_t tiles, int64_t tile_bytes) {

@@ -48,6 +48,8 @@ GEMM_INLINE void gemm_tile_sum(const gemm_f32_tile *t, vf acc[GEMM_MR][GEMM_ACC]
                                const int V) {
   const int h = (R + 1) / 2;
   const float *b = t->b;
+  const char *next = t->next;
+  int64_t next_step = t->next_step;
   int64_t s = t->a_stride, s3 = 3 * s, s5 = 5 * s, s7 = 7 * s, panel_stride = t->panel_stride, b_stride = t->b_stride;
   for (int64_t i = 0; i < t->n_taps; i++) {
     const float *q0 = t->a0 + t->taps[i], *q1 = t->a1 + t->taps[i];
@@ -62,6 +64,8 @@ GEMM_INLINE void gemm_tile_sum(const gemm_f32_tile *t, vf acc[GEMM_MR][GEMM_ACC]
       GEMM_UNROLL for (int p = 0; p < P; p++) {
         GEMM_UNROLL for (int v = 0; v < V; v++) bv[p * V + v] = vf_load(b + p * panel_stride + v * VF_LANES);
       }
+      __builtin_prefetch(next, 0, 2);
+      next += next_step;
       GEMM_UNROLL for (int r = 0; r < R; r++) {
         vf a = vf_set1(*(r < h ? gemm_row(q0, r, s, s3, s5, s7) : gemm_row(q1, r - h, s, s3, s5, s7)));
         GEMM_UNROLL for (int v = 0; v < P * V; v++) acc[r][v] = vf_fma(a, bv[v], acc[r][v]);

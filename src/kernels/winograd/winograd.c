@@ -15,6 +15,7 @@
 #include <string.h>
 
 enum { WINO_V_BYTES = 768 << 10, WINO_PAD = 16 };
+enum { WINO_AHEAD = 16 << 10 }; /* floats of U that the products fetch ahead: at least a point or two */
 
 #define VARIANT(variant) extern const winograd_f32_variant variant;
 #include "kernels/winograd/variants.def"
@@ -201,6 +202,7 @@ static void wino_products(const wino_job *j, const float *v, int64_t tiles, int6
         t.cols = c + together * nr <= cols ? together * nr : min_i64(nr, cols - c);
         t.b = j->args->packed + ((p0 + c / nr) * s->points + i) * channels * nr;
         t.c = m + i * s->m_point + row * width + c;
+        gemm_f32_fetch_next(&t, t.b + WINO_AHEAD, channels * nr * (int64_t)sizeof(float), r, rows.n, rows.n * channels);
         plan->gemm->tile(&t);
       }
     }
