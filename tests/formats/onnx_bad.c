@@ -280,7 +280,7 @@ static msg bad_type_rank(void) {
 }
 static msg bad_type_deep(void) {
   msg type = make_type(1, "2"), info = {0}, g = make_unary("F");
-  for (int i = 0; i < 1000; i++) {
+  for (int i = 0; i < 40; i++) {
     msg seq = {0}, outer = {0};
     put_msg(&seq, 1, type);
     put_msg(&outer, 4, seq);
@@ -320,7 +320,7 @@ static msg bad_attr_count(void) {
 }
 static msg bad_deep_graphs(void) {
   msg g = make_unary("F");
-  for (int i = 0; i < 1000; i++) {
+  for (int i = 0; i < 80; i++) {
     msg n = make_node("If", "x", "y"), outer = {0};
     put_attr_graph(&n, "then_branch", g);
     put_msg(&outer, GRAPH_NODE, n);
@@ -408,6 +408,11 @@ static msg bad_function_attr_type(void) {
   put_msg(&m, MODEL_FUNCTION, f);
   return m;
 }
+static msg bad_function_attrs(void) {
+  msg f = function("A", "a", "a");
+  for (int i = 0; i < 200; i++) put_text(&f, 6, "p");
+  return with_functions("A", "x", "z", f, (msg){0});
+}
 /* F0 calls F1 twice, which calls F2 twice, ...: 2^60 calls that make nothing. */
 static msg bad_blow_up(void) {
   msg m = with_node(make_node("F0", "x", "z"));
@@ -439,7 +444,7 @@ static msg bad_blow_up_nodes(void) {
 static msg bad_function_depth(void) {
   msg m = with_node(make_node("F0", "x", "z"));
   char op[16];
-  for (int i = 0; i < 200; i++) {
+  for (int i = 0; i < 80; i++) {
     snprintf(op, sizeof op, "F%d", i);
     msg f = function(op, "a", "b");
     snprintf(op, sizeof op, "F%d", i + 1);
@@ -554,6 +559,7 @@ static const bad_case cases_bad[] = {
     CASE(function_twice, FORMAT, "defined twice"),
     CASE(function_absent_output, FORMAT, "has an output that nothing in it makes"),
     CASE(function_attr_type, FORMAT, "is of type 1, but"),
+    CASE(function_attrs, LIMIT, "200 attributes"),
     CASE(blow_up, LIMIT, "blow up"),
     CASE(blow_up_nodes, LIMIT, "blow up"),
     CASE(function_depth, LIMIT, "depth over 64"),

@@ -153,18 +153,21 @@ static inline msg make_unary(const char *op) {
   return g;
 }
 
-/* With LEDGE_SEEDS set, keeps the file there as a seed for the fuzzer. */
-static inline void save_seed(const msg *m) {
+/* With LEDGE_SEEDS set, keeps the file there as a seed for the fuzzers: models in models/, and values, which begin with
+ * a byte that says their type, in values/. */
+static inline void save_seed_as(const char *kind, const void *head, size_t head_size, const msg *m) {
   static int n;
   const char *folder = getenv("LEDGE_SEEDS");
   char path[512];
-  if (!folder || m->failed || m->size > 4096) return;
-  snprintf(path, sizeof path, "%s/%s-%d", folder, test_now_, n++);
+  if (!folder || m->failed || m->size > 8192) return;
+  snprintf(path, sizeof path, "%s/%s/%s-%d", folder, kind, test_now_, n++);
   FILE *f = fopen(path, "wb");
   if (!f) return;
+  if (head_size) fwrite(head, 1, head_size, f);
   if (m->size) fwrite(m->data, 1, m->size, f);
   fclose(f);
 }
+static inline void save_seed(const msg *m) { save_seed_as("models", NULL, 0, m); }
 
 /* Reads and frees the message; NULL where it is refused. Everything is copied, so that nothing points into it. */
 static inline model *read_msg(msg m, const onnx_options *options, ledge_error *e) {

@@ -200,6 +200,14 @@ static void test_wire_freedom(void) {
 
 /* ---- tensors ---- */
 
+static msg make_sparse(const char *dims, msg values, msg indices) {
+  msg s = {0};
+  put_msg(&s, 1, values);
+  put_msg(&s, 2, indices);
+  for (char *at = (char *)(uintptr_t)dims; *at; at += strspn(at, " ")) put_int(&s, 3, strtoll(at, &at, 10));
+  return s;
+}
+
 typedef struct dtype_case {
   ledge_dtype dtype;
   unsigned field; /* of the typed list */
@@ -332,15 +340,6 @@ static void test_initialisers(void) {
   model_destroy(m);
 }
 
-static msg make_sparse(int dtype, const char *dims, msg values, msg indices) {
-  msg s = {0};
-  (void)dtype;
-  put_msg(&s, 1, values);
-  put_msg(&s, 2, indices);
-  for (char *at = (char *)(uintptr_t)dims; *at; at += strspn(at, " ")) put_int(&s, 3, strtoll(at, &at, 10));
-  return s;
-}
-
 static void test_sparse(void) {
   ledge_error e;
   static const float values[] = {5, 7};
@@ -348,18 +347,20 @@ static void test_sparse(void) {
   static const float want[] = {0, 5, 0, 0, 0, 7};
   msg g = make_unary("F"), v, s;
   put_msg(&g, GRAPH_SPARSE,
-          make_sparse(1, "2 3", make_tensor("linear", 1, "2", values, 8), make_tensor(NULL, 7, "2", linear, 16)));
+          make_sparse("2 3", make_tensor("linear", 1, "2", values, 8), make_tensor(NULL, 7, "2", linear, 16)));
   put_msg(&g, GRAPH_SPARSE,
-          make_sparse(1, "2 3", make_tensor("pairs", 1, "2", values, 8), make_tensor(NULL, 7, "2 2", pairs, 32)));
+          make_sparse("2 3", make_tensor("pairs", 1, "2", values, 8), make_tensor(NULL, 7, "2 2", pairs, 32)));
   put_msg(&g, GRAPH_SPARSE,
-          make_sparse(1, "6", make_tensor("nibbles", LEDGE_U4, "2", "\x75", 1), make_tensor(NULL, 7, "2", linear, 16)));
+          make_sparse("6", make_tensor("nibbles", LEDGE_U4, "2", "\x75", 1), make_tensor(NULL, 7, "2", linear, 16)));
   put_msg(&g, GRAPH_SPARSE,
-          make_sparse(1, "4", make_tensor("empty", 1, "0", NULL, 0), make_tensor(NULL, 7, "0", NULL, 0)));
+          make_sparse("50000", make_tensor("wide", 1, "2", values, 8), make_tensor(NULL, 7, "2", linear, 16)));
+  put_msg(&g, GRAPH_SPARSE,
+          make_sparse("4", make_tensor("empty", 1, "0", NULL, 0), make_tensor(NULL, 7, "0", NULL, 0)));
   v = make_tensor("text", LEDGE_STRING, "2", NULL, 0);
   put_words(&v, 6, "a bc");
-  put_msg(&g, GRAPH_SPARSE, make_sparse(8, "2 3", v, make_tensor(NULL, 7, "2", linear, 16)));
+  put_msg(&g, GRAPH_SPARSE, make_sparse("2 3", v, make_tensor(NULL, 7, "2", linear, 16)));
   s = make_attr("sparse_value", 11);
-  put_msg(&s, 22, make_sparse(1, "2 3", make_tensor("", 1, "2", values, 8), make_tensor(NULL, 7, "2", linear, 16)));
+  put_msg(&s, 22, make_sparse("2 3", make_tensor("", 1, "2", values, 8), make_tensor(NULL, 7, "2", linear, 16)));
   msg n = make_node("Constant", "", "c");
   put_msg(&n, NODE_ATTR, s);
   put_msg(&g, GRAPH_NODE, n);
@@ -424,6 +425,14 @@ static msg make_attrs_node(bool typed) {
   put_msg(&a, 15, make_type(7, NULL));
   put_msg(&n, NODE_ATTR, a);
   put_msg(&n, NODE_ATTR, make_attr("none", typed ? 7 : 0));
+  a = make_attr("sparse", typed ? 11 : 0);
+  put_msg(&a, 22,
+          make_sparse("2", make_tensor("", LEDGE_I32, "1", &one, 4), make_tensor("", 7, "1", "\1\0\0\0\0\0\0", 8)));
+  put_msg(&n, NODE_ATTR, a);
+  a = make_attr("sparses", typed ? 12 : 0);
+  put_msg(&a, 23,
+          make_sparse("2", make_tensor("", LEDGE_I32, "1", &one, 4), make_tensor("", 7, "1", "\1\0\0\0\0\0\0", 8)));
+  put_msg(&n, NODE_ATTR, a);
   return n;
 }
 
@@ -438,7 +447,7 @@ static void test_attributes(void) {
     if (!m) TEST_FAIL("%s", e.message);
     if (!m) continue;
     const node *n = &m->graph->nodes[0];
-    CHECK_INT(n->n_attrs, 13);
+    CHECK_INT(n->n_attrs, 15);
     CHECK(node_attr_float(n, "f", 0) == 1.5f);
     CHECK_INT(node_attr_int(n, "i", 0), -7);
     const attr *a = node_attr(n, "s");
@@ -463,6 +472,10 @@ static void test_attributes(void) {
     CHECK(a->type == ATTR_TYPES && a->count == 2 && a->types[1].dtype == LEDGE_I64);
     a = node_attr(n, "none");
     CHECK(a->type == ATTR_INTS && a->count == 0);
+    a = node_attr(n, "sparse");
+    CHECK(a->type == ATTR_TENSOR && ((int32_t *)a->t->data)[1] == 1);
+    a = node_attr(n, "sparses");
+    CHECK(a->type == ATTR_TENSORS && a->count == 1 && ((int32_t *)a->tensors->data)[1] == 1);
     model_destroy(m);
   }
 }
@@ -714,10 +727,46 @@ static void test_function_graph_attribute(void) {
   model_destroy(m);
 }
 
+/* Two inputs that are one value, each read in a subgraph; long names. */
+static void test_function_aliases(void) {
+  ledge_error e;
+  enum { LONG = 600 };
+  char name[LONG + 1] = {0};
+  memset(name, 'n', LONG);
+  msg f = make_function("F", "a b", "c", ""), sub = {0}, g = {0}, n, file;
+  put_msg(&sub, GRAPH_NODE, make_node("Add", "a b", "s"));
+  put_msg(&sub, GRAPH_OUTPUT, make_info("s", 1, NULL));
+  n = make_node("If", "a", name);
+  put_attr_graph(&n, "then_branch", sub);
+  put_msg(&f, 7, n);
+  sub = (msg){0};
+  put_msg(&sub, GRAPH_NODE, make_node("Neg", name, "s"));
+  put_msg(&sub, GRAPH_OUTPUT, make_info("s", 1, NULL));
+  n = make_node("If", "a", "c");
+  put_attr_graph(&n, "then_branch", sub);
+  put_msg(&f, 7, n);
+  put_msg(&g, GRAPH_NODE, make_call("F", "x x", "y", "call"));
+  put_msg(&g, GRAPH_INPUT, make_info("x", 1, "2"));
+  put_msg(&g, GRAPH_OUTPUT, make_info("y", 1, "2"));
+  file = make_model(8, 17, g);
+  put_msg(&file, MODEL_FUNCTION, f);
+  model *m = read_msg(file, NULL, &e);
+  if (!m) TEST_FAIL("%s", e.message);
+  if (!m) return;
+  const graph *then = node_attr(&m->graph->nodes[0], "then_branch")->g;
+  CHECK_INT(then->n_captures, 1);
+  CHECK(then->nodes[0].in[0] == then->nodes[0].in[1]);
+  then = node_attr(&m->graph->nodes[1], "then_branch")->g;
+  CHECK_INT(strlen(then->values[then->captures[0].inner].name), LONG + 5);
+  model_destroy(m);
+}
+
 /* ---- values in files of their own ---- */
 
 static ledge_status read_one(msg m, const graph_type *type, value *ret, ledge_error *e) {
   *e = (ledge_error){0};
+  char kind = (char)(type ? type->kind : TYPE_NONE);
+  save_seed_as("values", &kind, 1, &m);
   ledge_status status = onnx_read_value(m.data, m.size, "value", type, ret, e);
   writer_deinit(&m);
   return status;
@@ -767,9 +816,26 @@ static void test_values(void) {
   CHECK(v.kind == VALUE_MAP && v.keys.dtype == LEDGE_STRING && v.tensor.dims[0] == 2 && !memcmp(v.tensor.data, two, 8));
   value_deinit(&v);
 
+  k = (msg){0}, s = (msg){0};
+  for (int i = 0; i < 2; i++) {
+    text = make_tensor("", LEDGE_STRING, "", NULL, 0);
+    put_text(&text, 6, i ? "b" : "a");
+    put_msg(&s, 3, text);
+  }
+  put_bytes(&k, 3, "\1\2", 2);
+  put_msg(&k, 5, s);
+  CHECK(read_one(k, &map, &v, &e) == LEDGE_OK);
+  CHECK(v.kind == VALUE_MAP && v.keys.dtype == LEDGE_I64 && ((ledge_string *)v.tensor.data)[1].data[0] == 'b');
+  value_deinit(&v);
+
   static const int64_t at[] = {1, 2};
-  CHECK(read_one(make_sparse(1, "4", make_tensor("", 1, "2", two, 8), make_tensor("", 7, "2", at, 16)), &sparse, &v,
-                 &e) == LEDGE_OK);
+  text = make_tensor("", LEDGE_STRING, "2", NULL, 0);
+  put_words(&text, 6, "a bc");
+  CHECK(read_one(make_sparse("4", text, make_tensor("", 7, "2", at, 16)), &sparse, &v, &e) == LEDGE_OK);
+  CHECK(((ledge_string *)v.tensor.data)[0].size == 0 && ((ledge_string *)v.tensor.data)[2].size == 2);
+  value_deinit(&v);
+  CHECK(read_one(make_sparse("4", make_tensor("", 1, "2", two, 8), make_tensor("", 7, "2", at, 16)), &sparse, &v, &e) ==
+        LEDGE_OK);
   CHECK(v.tensor.dims[0] == 4 && ((float *)v.tensor.data)[2] == 2);
   value_deinit(&v);
 }
@@ -819,5 +885,5 @@ TEST_MAIN({"smallest", test_smallest}, {"versions", test_versions}, {"order_and_
           {"sparse", test_sparse}, {"attributes", test_attributes}, {"captures", test_captures},
           {"shadow", test_shadow}, {"function", test_function}, {"function_attributes", test_function_attributes},
           {"function_overloads", test_function_overloads}, {"function_pass_through", test_function_pass_through},
-          {"function_graph_attribute", test_function_graph_attribute}, {"values", test_values},
-          {"bad_values", test_bad_values})
+          {"function_graph_attribute", test_function_graph_attribute}, {"function_aliases", test_function_aliases},
+          {"values", test_values}, {"bad_values", test_bad_values})

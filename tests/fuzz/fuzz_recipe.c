@@ -28,7 +28,7 @@ static void run_sound(const char *spec) {
   ledge_error e = {0};
   if (audio_features_parse(spec, &f, &e)) {
     FUZZ_CHECK(e.code != LEDGE_OK && e.message[0]);
-  } else if (f.length < 10000 && (f.hop_length > 20 || f.kind == FEATURES_WAVE) && f.n_mels < 300) {
+  } else if (f.length < 10000 && (f.hop_length > 20 || f.kind == FEATURES_WAVE) && f.n_mels < 300 && f.n_fft < 3000) {
     FUZZ_CHECK(features_plan_create(&f, &plan, &e) == LEDGE_OK);
     FUZZ_CHECK(features_plan_run(plan, samples, 3000, &out, &e) == LEDGE_OK || e.message[0]);
   }

@@ -31,7 +31,6 @@ static const char *field_name(uint32_t field) {
     case T_INT32S: return "int32_data";
     case T_STRINGS: return "string_data";
     case T_INT64S: return "int64_data";
-    case T_RAW: return "raw_data";
     case T_DOUBLES: return "double_data";
     case T_UINT64S: return "uint64_data";
     default: return "no data";
