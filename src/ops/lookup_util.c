@@ -30,22 +30,17 @@ static uint64_t slot_string(const lookup *l, ledge_string key) {
   return at;
 }
 
-ledge_status lookup_init(op_ctx *c, lookup *l, const int64_t *ints, const ledge_string *strings, int64_t n,
+ledge_status lookup_init(op_ctx *c, arena *a, lookup *l, const int64_t *ints, const ledge_string *strings, int64_t n,
                          bool last_wins) {
   uint64_t size = 16;
   while (size < 2 * (uint64_t)n) size *= 2;
-  *l = (lookup){ints, strings, op_scratch(c, size, sizeof *l->slots), size - 1};
-  if (!l->slots) return LEDGE_ERROR_MEMORY;
+  *l = (lookup){ints, strings, arena_alloc_array(a, size, sizeof *l->slots), size - 1};
+  if (!l->slots) return error_memory(c->error, size * sizeof *l->slots, "a table");
   for (int64_t i = 0; i < n; i++) {
     uint64_t at = ints ? slot_int(l, ints[i]) : slot_string(l, strings[i]);
     if (!l->slots[at] || last_wins) l->slots[at] = i + 1;
   }
   return LEDGE_OK;
-}
-
-void lookup_deinit(lookup *l) {
-  op_scratch_free(l->slots);
-  *l = (lookup){0};
 }
 
 int64_t lookup_int(const lookup *l, int64_t key) { return l->slots[slot_int(l, key)] - 1; }

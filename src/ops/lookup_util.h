@@ -12,11 +12,10 @@ typedef struct lookup {
   uint64_t mask;
 } lookup;
 
-/* One of ints and strings is NULL (both, where n is 0). Of equal keys the first counts, or the last where last_wins.
- * The keys must live as long as the lookup. Error: MEMORY. */
-ledge_status lookup_init(op_ctx *c, lookup *l, const int64_t *ints, const ledge_string *strings, int64_t n,
+/* In memory of the arena, for n keys. One of ints and strings is NULL (both, where n is 0). Of equal keys the first
+ * counts, or the last where last_wins. The keys must live as long as the lookup. Error: MEMORY. */
+ledge_status lookup_init(op_ctx *c, arena *a, lookup *l, const int64_t *ints, const ledge_string *strings, int64_t n,
                          bool last_wins);
-void lookup_deinit(lookup *l);
 /* The place of a key, or -1. */
 int64_t lookup_int(const lookup *l, int64_t key);
 int64_t lookup_string(const lookup *l, ledge_string key);

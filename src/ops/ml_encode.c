@@ -1,4 +1,7 @@
-/* ops/ml_encode: ai.onnx.ml's dictionaries: LabelEncoder (versions 1, 2 and 4), CategoryMapper, OneHotEncoder. */
+/* ops/ml_encode: ai.onnx.ml's dictionaries: LabelEncoder (versions 1, 2 and 4), CategoryMapper, OneHotEncoder. A plan
+ * builds the table of an encoder once (ml_encoder_build); without one it is built for the run. */
+#include "ops/ml_encode.h"
+
 #include "ops/lookup_util.h"
 #include "ops/ml_util.h"
 
@@ -26,17 +29,18 @@ static bool list_of(const op_ctx *c, const char *ints, const char *floats, const
 }
 
 /* From keys to values; `fallback` is one value. */
-typedef struct encoder {
+struct encoder {
   tensor keys, values, fallback;
+  int64_t *numbers; /* keys that are no strings, as lookups take them */
+  lookup places;
   int64_t fallback_int;
   double fallback_double;
   float fallback_float;
   ledge_string fallback_string;
-} encoder;
+};
 
 /* The value for what is not found: the attribute of the values' type, or the standard's own default. */
 static ledge_status encoder_fallback(op_ctx *c, encoder *e) {
-  static const int64_t minus = -1;
   e->fallback = (tensor){.dtype = e->values.dtype};
   const tensor *given = op_tensor(c, "default_tensor");
   if (given && op_tensor(c, "values_tensor")) {
@@ -63,7 +67,7 @@ static ledge_status encoder_fallback(op_ctx *c, encoder *e) {
     case LEDGE_I32:
     case LEDGE_I16: /* stored, and later read, at the width of the dtype */
       dtype_store_i64(e->values.dtype, &e->fallback_int, 0,
-                      e->values.dtype == LEDGE_I64 ? op_int(c, "default_int64", minus) : minus);
+                      e->values.dtype == LEDGE_I64 ? op_int(c, "default_int64", -1) : -1);
       e->fallback.data = &e->fallback_int;
       return LEDGE_OK;
     default:
@@ -71,10 +75,10 @@ static ledge_status encoder_fallback(op_ctx *c, encoder *e) {
   }
 }
 
-static ledge_status encoder_read(op_ctx *c, encoder *e) {
+/* Versions 2 and 4 of LabelEncoder. */
+static ledge_status encoder_read_2(op_ctx *c, encoder *e) {
   const tensor *x = op_in(c, 0);
   bool tensors = c->node->version >= 4;
-  *e = (encoder){0};
   if (!list_of(c, "keys_int64s", "keys_floats", "keys_strings", tensors ? "keys_tensor" : NULL, &e->keys) ||
       !list_of(c, "values_int64s", "values_floats", "values_strings", tensors ? "values_tensor" : NULL, &e->values))
     return op_fail(c, LEDGE_ERROR_FORMAT, "the keys or the values are missing");
@@ -89,6 +93,30 @@ static ledge_status encoder_read(op_ctx *c, encoder *e) {
   return encoder_fallback(c, e);
 }
 
+/* CategoryMapper, and version 1 of LabelEncoder, whose integers are the places of its strings: strings to integers, or
+ * integers to strings, as the input is. */
+static ledge_status encoder_read_1(op_ctx *c, encoder *e) {
+  const tensor *x = op_in(c, 0);
+  bool counted = !strcmp(c->def->name, "LabelEncoder");
+  tensor ints = {.dtype = LEDGE_I64, .rank = 1}, strings = {.dtype = LEDGE_STRING, .rank = 1};
+  if (x->dtype != LEDGE_STRING && x->dtype != LEDGE_I64) return op_fail_dtype(c, 0);
+  list_of(c, "cats_int64s", NULL, NULL, NULL, &ints);
+  list_of(c, NULL, NULL, counted ? "classes_strings" : "cats_strings", NULL, &strings);
+  if (counted) ints = (tensor){.dtype = LEDGE_I64, .rank = 1, .dims = {strings.dims[0]}};
+  if (ints.dims[0] != strings.dims[0])
+    return op_fail(c, LEDGE_ERROR_FORMAT, "cats_int64s has %lld entries, and cats_strings %lld",
+                   (long long)ints.dims[0], (long long)strings.dims[0]);
+  e->keys = x->dtype == LEDGE_STRING ? strings : ints;
+  e->values = x->dtype == LEDGE_STRING ? ints : strings;
+  return encoder_fallback(c, e);
+}
+
+static ledge_status encoder_read(op_ctx *c, encoder *e) {
+  *e = (encoder){0};
+  bool first = c->def->until == 1 || strcmp(c->def->name, "LabelEncoder");
+  return first ? encoder_read_1(c, e) : encoder_read_2(c, e);
+}
+
 static ledge_status encoder_infer(op_ctx *c) {
   encoder e;
   TRY(encoder_read(c, &e));
@@ -100,72 +128,54 @@ static int64_t number_key(const tensor *t, int64_t i) {
   return dtype_is_float(t->dtype) ? lookup_number_key(tensor_f64(t, i)) : tensor_i64(t, i);
 }
 
-/* y[i] = values[place of x[i] among keys], or fallback. */
-static ledge_status translate(op_ctx *c, const tensor *keys, const tensor *values, const tensor *fallback) {
+static void *table_of(op_ctx *c, arena *a, int64_t n, size_t each) {
+  void *table = arena_alloc_array(a, (size_t)n, each);
+  if (!table) error_memory(c->error, (size_t)n * each, "a table");
+  return table;
+}
+
+ledge_status ml_encoder_build(op_ctx *c, arena *a, encoder **ret) {
+  encoder *e = table_of(c, a, 1, sizeof *e);
+  if (!e) return LEDGE_ERROR_MEMORY;
+  TRY(encoder_read(c, e));
+  int64_t n = e->keys.dims[0];
+  /* The integers of LabelEncoder 1 are counted, not listed. */
+  tensor *counted = n && !e->keys.data ? &e->keys : n && !e->values.data ? &e->values : NULL;
+  if (counted) {
+    int64_t *places = counted->data = table_of(c, a, n, sizeof *places);
+    if (!places) return LEDGE_ERROR_MEMORY;
+    for (int64_t i = 0; i < n; i++) places[i] = i;
+  }
+  if (e->keys.dtype != LEDGE_STRING) {
+    e->numbers = table_of(c, a, n, sizeof *e->numbers);
+    if (!e->numbers) return LEDGE_ERROR_MEMORY;
+    for (int64_t i = 0; i < n; i++) e->numbers[i] = number_key(&e->keys, i);
+  }
+  TRY(lookup_init(c, a, &e->places, e->numbers, e->numbers ? NULL : e->keys.data, n, true));
+  *ret = e;
+  return LEDGE_OK;
+}
+
+/* y[i] = values[place of x[i] among the keys], or the fallback. */
+static ledge_status encoder_apply(op_ctx *c, const encoder *e) {
   const tensor *x = op_in(c, 0);
-  int64_t n = tensor_elements(x), n_keys = tensor_elements(keys), *numbers = NULL;
-  bool text = keys->dtype == LEDGE_STRING;
-  lookup l = {0};
-  if (!text) {
-    numbers = op_scratch(c, (size_t)n_keys, sizeof *numbers);
-    if (!numbers) return LEDGE_ERROR_MEMORY;
-    for (int64_t i = 0; i < n_keys; i++) numbers[i] = number_key(keys, i);
+  int64_t n = tensor_elements(x);
+  for (int64_t i = 0; i < n; i++) {
+    int64_t at = e->numbers ? lookup_int(&e->places, number_key(x, i))
+                            : lookup_string(&e->places, ((const ledge_string *)x->data)[i]);
+    TRY(move_run(c, op_out(c, 0), i, at < 0 ? &e->fallback : &e->values, at < 0 ? 0 : at, 1));
   }
-  ledge_status status = lookup_init(c, &l, numbers, text ? keys->data : NULL, n_keys, true);
-  for (int64_t i = 0; !status && i < n; i++) {
-    int64_t at = text ? lookup_string(&l, ((const ledge_string *)x->data)[i]) : lookup_int(&l, number_key(x, i));
-    status = move_run(c, op_out(c, 0), i, at < 0 ? fallback : values, at < 0 ? 0 : at, 1);
-  }
-  lookup_deinit(&l);
-  op_scratch_free(numbers);
-  return status;
+  return LEDGE_OK;
 }
 
 static ledge_status encoder_run(op_ctx *c) {
-  encoder e;
-  TRY(encoder_read(c, &e));
-  return translate(c, &e.keys, &e.values, &e.fallback);
-}
-
-/* ---- LabelEncoder 1 and CategoryMapper: strings to integers, or integers to strings, as the input is ---- */
-
-static ledge_status mapper_infer(op_ctx *c) {
-  const tensor *x = op_in(c, 0);
-  if (x->dtype != LEDGE_STRING && x->dtype != LEDGE_I64) return op_fail_dtype(c, 0);
-  int64_t n_ints, n_strings;
-  op_ints(c, "cats_int64s", &n_ints);
-  op_strings(c, "cats_strings", &n_strings);
-  if (!strcmp(c->def->name, "CategoryMapper") && n_ints != n_strings)
-    return op_fail(c, LEDGE_ERROR_FORMAT, "cats_int64s has %lld entries, and cats_strings %lld", (long long)n_ints,
-                   (long long)n_strings);
-  return op_shape(c, 0, x->dtype == LEDGE_STRING ? LEDGE_I64 : LEDGE_STRING, x->rank, x->dims);
-}
-
-static ledge_status mapper_apply(op_ctx *c, const tensor *ints, const tensor *strings) {
-  int64_t missing = op_int(c, "default_int64", -1);
-  ledge_string unused = op_string(c, "default_string");
-  if (!unused.data) unused = (ledge_string){"_Unused", 7};
-  tensor no_int = {.dtype = LEDGE_I64, .data = &missing}, no_string = {.dtype = LEDGE_STRING, .data = &unused};
-  return op_in(c, 0)->dtype == LEDGE_STRING ? translate(c, strings, ints, &no_int)
-                                            : translate(c, ints, strings, &no_string);
-}
-
-static ledge_status mapper_run(op_ctx *c) {
-  tensor ints = {.dtype = LEDGE_I64, .rank = 1}, strings = {.dtype = LEDGE_STRING, .rank = 1};
-  list_of(c, "cats_int64s", NULL, NULL, NULL, &ints);
-  list_of(c, NULL, NULL, "cats_strings", NULL, &strings);
-  return mapper_apply(c, &ints, &strings);
-}
-
-static ledge_status encoder_run_1(op_ctx *c) {
-  tensor strings = {.dtype = LEDGE_STRING, .rank = 1};
-  list_of(c, NULL, NULL, "classes_strings", NULL, &strings);
-  int64_t n = strings.dims[0], *numbers = op_scratch(c, (size_t)n, sizeof *numbers);
-  if (!numbers) return LEDGE_ERROR_MEMORY;
-  for (int64_t i = 0; i < n; i++) numbers[i] = i;
-  tensor ints = {.dtype = LEDGE_I64, .rank = 1, .dims = {n}, .data = numbers};
-  ledge_status status = mapper_apply(c, &ints, &strings);
-  op_scratch_free(numbers);
+  if (c->kernel) return encoder_apply(c, c->kernel);
+  arena a;
+  encoder *e = NULL;
+  arena_init(&a);
+  ledge_status status = ml_encoder_build(c, &a, &e);
+  if (!status) status = encoder_apply(c, e);
+  arena_deinit(&a);
   return status;
 }
 
@@ -194,8 +204,10 @@ static ledge_status one_hot_run(op_ctx *c) {
   int64_t n = tensor_elements(x);
   bool lenient = op_int(c, "zeros", 1) != 0;
   TRY(ml_labels_read(c, "cats_int64s", "cats_strings", &cats));
-  TRY(lookup_init(c, &l, cats.ints, cats.strings, cats.n, true));
-  ledge_status status = move_zero(c, y, 0, tensor_elements(y));
+  arena a;
+  arena_init(&a);
+  ledge_status status = lookup_init(c, &a, &l, cats.ints, cats.strings, cats.n, true);
+  if (!status) status = move_zero(c, y, 0, tensor_elements(y));
   for (int64_t i = 0; !status && i < n; i++) {
     int64_t at = x->dtype == LEDGE_STRING ? lookup_string(&l, ((const ledge_string *)x->data)[i])
                                           : lookup_int(&l, tensor_i64(x, i));
@@ -204,13 +216,13 @@ static ledge_status one_hot_run(op_ctx *c) {
     else if (!lenient)
       status = op_fail(c, LEDGE_ERROR_DATA, "element %lld is in none of the categories", (long long)i);
   }
-  lookup_deinit(&l);
+  arena_deinit(&a);
   return status;
 }
 
 #define ML "ai.onnx.ml"
-const op_def ops_ml_encode[] = {{ML, "LabelEncoder", 1, 1, 1, 1, 1, 1, 0, mapper_infer, encoder_run_1},
+const op_def ops_ml_encode[] = {{ML, "LabelEncoder", 1, 1, 1, 1, 1, 1, 0, encoder_infer, encoder_run},
                                 {ML, "LabelEncoder", 2, 0, 1, 1, 1, 1, 0, encoder_infer, encoder_run},
-                                {ML, "CategoryMapper", 1, 0, 1, 1, 1, 1, 0, mapper_infer, mapper_run},
+                                {ML, "CategoryMapper", 1, 0, 1, 1, 1, 1, 0, encoder_infer, encoder_run},
                                 {ML, "OneHotEncoder", 1, 0, 1, 1, 1, 1, 0, one_hot_infer, one_hot_run},
                                 {0}};

@@ -126,10 +126,12 @@ static ledge_status vectorizer_run(op_ctx *c) {
   ledge_dtype dtype = first && first->kind == VALUE_MAP ? first->tensor.dtype : LEDGE_F32;
   TRY(op_make(c, 0, dtype, 2, (int64_t[]){rows, words.n}, &y));
   if (!y) return LEDGE_OK;
-  TRY(lookup_init(c, &l, words.ints, words.strings, words.n, true));
-  ledge_status status = move_zero(c, y, 0, tensor_elements(y));
+  arena a;
+  arena_init(&a);
+  ledge_status status = lookup_init(c, &a, &l, words.ints, words.strings, words.n, true);
+  if (!status) status = move_zero(c, y, 0, tensor_elements(y));
   for (int64_t r = 0; !status && r < rows; r++) status = vectorizer_row(c, &l, list ? &v->list->items[r] : v, r, y);
-  lookup_deinit(&l);
+  arena_deinit(&a);
   return status;
 }
 

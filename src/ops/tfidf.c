@@ -7,6 +7,8 @@
  *   token   the place of an item's first occurrence in the pool
  *   node    a prefix; node 0 is the empty one; gram[node] is the number of the n-gram that ends there, or -1
  *   edges   an open-addressing table from (node, token) to the child */
+#include "ops/tfidf.h"
+
 #include "ops/lookup_util.h"
 #include "ops/move_util.h"
 
@@ -14,7 +16,7 @@ typedef struct tfidf_edge {
   int64_t prefix, token, child; /* child 0: free */
 } tfidf_edge;
 
-typedef struct tfidf {
+struct tfidf {
   int64_t low, high, skip; /* lengths of n-grams, and the most items left out */
   enum { TFIDF_TF, TFIDF_IDF, TFIDF_TFIDF } mode;
   const int64_t *starts, *columns, *ints;
@@ -25,7 +27,7 @@ typedef struct tfidf {
   tfidf_edge *edges;
   uint64_t mask;
   int64_t *gram, n_nodes;
-} tfidf;
+};
 
 static ledge_status tfidf_attributes(op_ctx *c, tfidf *t) {
   static const char *const modes[] = {"TF", "IDF", "TFIDF"};
@@ -82,15 +84,11 @@ static ledge_status tfidf_infer(op_ctx *c) {
                       : op_shape(c, 0, LEDGE_F32, 1, &t.width);
 }
 
-/* The child of a node by a token: found, or made where `make`; else 0. */
-static int64_t tfidf_child(tfidf *t, int64_t prefix, int64_t token, bool make) {
+/* The edge from a node by a token, or the free one where it would stand. */
+static tfidf_edge *tfidf_edge_at(const tfidf *t, int64_t prefix, int64_t token) {
   uint64_t at = lookup_mix((uint64_t)prefix * UINT64_C(0x9e3779b97f4a7c15) ^ (uint64_t)token) & t->mask;
   while (t->edges[at].child && (t->edges[at].prefix != prefix || t->edges[at].token != token)) at = (at + 1) & t->mask;
-  if (!t->edges[at].child && make) {
-    t->gram[t->n_nodes] = -1;
-    t->edges[at] = (tfidf_edge){prefix, token, t->n_nodes++};
-  }
-  return t->edges[at].child;
+  return &t->edges[at];
 }
 
 static int64_t tfidf_token(const tfidf *t, const tensor *x, int64_t i) {
@@ -99,14 +97,17 @@ static int64_t tfidf_token(const tfidf *t, const tensor *x, int64_t i) {
                                   : lookup_int(&t->tokens, tensor_i64(x, i));
 }
 
-static ledge_status tfidf_build(op_ctx *c, tfidf *t) {
+ledge_status tfidf_build(op_ctx *c, arena *a, tfidf **ret) {
+  tfidf *t = arena_alloc(a, sizeof *t);
+  if (!t) return error_memory(c->error, sizeof *t, "a table of n-grams");
+  TRY(tfidf_attributes(c, t));
   uint64_t size = 16;
   while (size < 2 * (uint64_t)t->n_pool) size *= 2;
   t->mask = size - 1;
-  t->edges = op_scratch(c, size, sizeof *t->edges);
-  t->gram = t->edges ? op_scratch(c, (size_t)t->n_pool + 1, sizeof *t->gram) : NULL;
-  if (!t->gram) return LEDGE_ERROR_MEMORY;
-  TRY(lookup_init(c, &t->tokens, t->n_ints ? t->ints : NULL, t->n_ints ? NULL : t->strings, t->n_pool, false));
+  t->edges = arena_alloc_array(a, size, sizeof *t->edges);
+  t->gram = arena_alloc_array(a, (size_t)t->n_pool + 1, sizeof *t->gram);
+  if (!t->edges || !t->gram) return error_memory(c->error, size * sizeof *t->edges, "a table of n-grams");
+  TRY(lookup_init(c, a, &t->tokens, t->n_ints ? t->ints : NULL, t->n_ints ? NULL : t->strings, t->n_pool, false));
   t->gram[0] = -1;
   t->n_nodes = 1;
   int64_t number = 0;
@@ -117,12 +118,18 @@ static ledge_status tfidf_build(op_ctx *c, tfidf *t) {
       int64_t prefix = 0;
       for (int64_t k = start + g * length; k < start + (g + 1) * length; k++) {
         int64_t token = t->n_ints ? lookup_int(&t->tokens, t->ints[k]) : lookup_string(&t->tokens, t->strings[k]);
-        prefix = tfidf_child(t, prefix, token, true);
+        tfidf_edge *e = tfidf_edge_at(t, prefix, token);
+        if (!e->child) {
+          t->gram[t->n_nodes] = -1;
+          *e = (tfidf_edge){prefix, token, t->n_nodes++};
+        }
+        prefix = e->child;
       }
       t->gram[prefix] = number + g;
     }
     number += grams;
   }
+  *ret = t;
   return LEDGE_OK;
 }
 
@@ -133,14 +140,14 @@ static void tfidf_count(const tfidf *t, int64_t gram, float *y) {
 }
 
 /* Every start, every distance between neighbours; single items have no neighbour and count at distance 1 only. */
-static void tfidf_row(tfidf *t, const int64_t *tokens, int64_t n, float *y) {
+static void tfidf_row(const tfidf *t, const int64_t *tokens, int64_t n, float *y) {
   int64_t low = t->low;
   for (int64_t distance = 1; distance - 1 <= t->skip; distance++) {
     if (low > 1 && distance > (n - 1) / (low - 1)) break; /* no n-gram is that long */
     for (int64_t start = 0; start < n && (low == 1 || start + distance * (low - 1) < n); start++) {
       int64_t prefix = 0, at = start;
       for (int64_t length = 1; length <= t->high && at < n && tokens[at] >= 0; length++, at += distance) {
-        prefix = tfidf_child(t, prefix, tokens[at], false);
+        prefix = tfidf_edge_at(t, prefix, tokens[at])->child;
         if (!prefix) break;
         if (length >= low && t->gram[prefix] >= 0) tfidf_count(t, t->gram[prefix], y);
       }
@@ -149,23 +156,31 @@ static void tfidf_row(tfidf *t, const int64_t *tokens, int64_t n, float *y) {
   }
 }
 
-static ledge_status tfidf_run(op_ctx *c) {
+size_t tfidf_scratch_bytes(const op_ctx *c) { return (size_t)tensor_elements(op_in(c, 0)) * sizeof(int64_t); }
+
+static ledge_status tfidf_apply(op_ctx *c, const tfidf *t) {
   const tensor *x = op_in(c, 0);
   float *y = op_out(c, 0)->data;
   int64_t total = tensor_elements(x), rows = x->rank == 2 ? x->dims[0] : 1;
-  tfidf t;
-  TRY(tfidf_attributes(c, &t));
   if (tensor_elements(op_out(c, 0))) memset(y, 0, tensor_bytes(op_out(c, 0)));
-  int64_t *tokens = op_scratch(c, (size_t)total, sizeof *tokens);
-  ledge_status status = tokens ? tfidf_build(c, &t) : LEDGE_ERROR_MEMORY;
-  if (!status && total && t.width) {
-    for (int64_t i = 0; i < total; i++) tokens[i] = tfidf_token(&t, x, i);
-    for (int64_t r = 0; r < rows; r++) tfidf_row(&t, tokens + r * (total / rows), total / rows, y + r * t.width);
-  }
-  lookup_deinit(&t.tokens);
-  op_scratch_free(t.gram);
-  op_scratch_free(t.edges);
-  op_scratch_free(tokens);
+  if (!total || !t->width) return LEDGE_OK;
+  int64_t *planned = c->kernel ? c->scratch : NULL;
+  int64_t *own = planned ? NULL : op_scratch(c, (size_t)total, sizeof *own), *tokens = planned ? planned : own;
+  if (!tokens) return LEDGE_ERROR_MEMORY;
+  for (int64_t i = 0; i < total; i++) tokens[i] = tfidf_token(t, x, i);
+  for (int64_t r = 0; r < rows; r++) tfidf_row(t, tokens + r * (total / rows), total / rows, y + r * t->width);
+  op_scratch_free(own);
+  return LEDGE_OK;
+}
+
+static ledge_status tfidf_run(op_ctx *c) {
+  if (c->kernel) return tfidf_apply(c, c->kernel);
+  arena a;
+  tfidf *t = NULL;
+  arena_init(&a);
+  ledge_status status = tfidf_build(c, &a, &t);
+  if (!status) status = tfidf_apply(c, t);
+  arena_deinit(&a);
   return status;
 }
 
