@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const verb *const verbs[] = {&verb_run, &verb_bench};
+static const verb *const verbs[] = {&verb_info, &verb_run, &verb_bench, &verb_convert, &verb_cpu};
 enum { N_VERBS = sizeof verbs / sizeof *verbs };
 
 static void print_usage(FILE *out) {

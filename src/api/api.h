@@ -18,7 +18,9 @@ struct ledge_model {
   int n_missing;     /* nodes without an operator */
   char *disable_passes;
   pthread_mutex_t mutex;
-  model *optimised;  /* after the passes: made with the first session, under the mutex */
+  /* After the passes, made when first wanted, under the mutex: with inputs' defaults taken as constants, and for
+   * sessions that give others. */
+  model *optimised[2];
 };
 
 struct ledge_session {
@@ -27,6 +29,7 @@ struct ledge_session {
   value *inputs;           /* by input of the graph; kind NONE and given NULL where it is left out */
   const value **given;
   ledge_session_options options;
+  bool open; /* an input that has a default was given: `run` is of the graph that leaves defaults open */
 };
 
 struct ledge_value {

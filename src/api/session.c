@@ -20,22 +20,38 @@ static ledge_status report_missing(const ledge_model *m, ledge_error *error) {
                    m->n_missing, text);
 }
 
-/* The graph after the passes, made once. */
-static ledge_status optimised(ledge_model *m, model **ret, ledge_error *error) {
+/* The graph after the passes, made once; `open`: inputs' defaults may be overridden. */
+static ledge_status optimised(ledge_model *m, bool open, model **ret, ledge_error *error) {
   ledge_status status = LEDGE_OK;
   pthread_mutex_lock(&m->mutex);
-  if (!m->optimised) {
+  if (!m->optimised[open]) {
     model *clone = NULL;
     status = model_clone(m->read, &clone, error);
-    if (!status) status = passes_run(clone, &(pass_options){.disable = m->disable_passes}, error);
+    if (!status) {
+      clone->defaults_fixed = !open;
+      status = passes_run(clone, &(pass_options){.disable = m->disable_passes}, error);
+    }
     if (status)
       model_destroy(clone);
     else
-      m->optimised = clone;
+      m->optimised[open] = clone;
   }
-  *ret = m->optimised;
+  *ret = m->optimised[open];
   pthread_mutex_unlock(&m->mutex);
   return status;
+}
+
+static ledge_status session_open(ledge_session *s, bool open, session **ret, ledge_error *error) {
+  const ledge_session_options *o = &s->options;
+  model *graph_model = s->model->read;
+  if (!o->reference) TRY(optimised(s->model, open, &graph_model, error));
+  session_options so = {.threads = o->threads,
+                        .memory_limit = o->memory_limit,
+                        .reference_only = o->reference,
+                        .profile = o->profile,
+                        .seed = o->seed,
+                        .weights = s->model->weights};
+  return session_create(graph_model, &so, ret, error);
 }
 
 ledge_status ledge_session_create(ledge_model *m, const ledge_session_options *options, ledge_session **ret, ledge_error *error) {
@@ -44,8 +60,6 @@ ledge_status ledge_session_create(ledge_model *m, const ledge_session_options *o
   if (!options) options = &defaults;
   if (options->threads < 0) return error_set(error, LEDGE_ERROR_ARGUMENT, "%d threads", options->threads);
   if (m->n_missing) return report_missing(m, error);
-  model *graph_model = m->read;
-  if (!options->reference) TRY(optimised(m, &graph_model, error));
   ledge_session *s = mem_zalloc(sizeof *s);
   if (!s) return error_memory(error, sizeof *s, "a session");
   size_t n = (size_t)m->read->graph->n_inputs;
@@ -53,13 +67,7 @@ ledge_status ledge_session_create(ledge_model *m, const ledge_session_options *o
   s->options = *options;
   s->inputs = mem_alloc_array(n, sizeof *s->inputs);
   s->given = mem_alloc_array(n, sizeof *s->given);
-  session_options so = {.threads = options->threads,
-                        .memory_limit = options->memory_limit,
-                        .reference_only = options->reference,
-                        .profile = options->profile,
-                        .seed = options->seed,
-                        .weights = m->weights};
-  ledge_status status = s->inputs && s->given ? session_create(graph_model, &so, &s->run, error)
+  ledge_status status = s->inputs && s->given ? session_open(s, false, &s->run, error)
                                               : error_memory(error, n * sizeof *s->inputs, "a session");
   if (status) {
     ledge_session_destroy(s);
@@ -102,15 +110,33 @@ ledge_status api_check_input(const graph *g, int i, const value *v, ledge_error 
   return LEDGE_OK;
 }
 
-static ledge_status check_index(const ledge_session *s, size_t i, ledge_error *error) {
-  const graph *g = s->model->read->graph;
-  if (i < (size_t)g->n_inputs) return LEDGE_OK;
-  return error_set(error, LEDGE_ERROR_NAME, "the model has %d inputs; there is no input %zu", g->n_inputs, i);
+/* In models of IR versions before 4 initialisers are listed as inputs and are constants all the same. */
+static bool fixed_input(const model *m, size_t i) {
+  return m->ir_version < 4 && m->graph->values[m->graph->inputs[i]].constant;
 }
 
-static void put_input(ledge_session *s, size_t i, const value *v) {
+static ledge_status check_index(const ledge_session *s, size_t i, ledge_error *error) {
+  const graph *g = s->model->read->graph;
+  if (i >= (size_t)g->n_inputs)
+    return error_set(error, LEDGE_ERROR_NAME, "the model has %d inputs; there is no input %zu", g->n_inputs, i);
+  if (fixed_input(s->model->read, i))
+    return error_set(error, LEDGE_ERROR_ARGUMENT, "input '%s' is a constant of the model: it cannot be set",
+                     g->values[g->inputs[i]].name);
+  return LEDGE_OK;
+}
+
+static ledge_status put_input(ledge_session *s, size_t i, const value *v, ledge_error *error) {
+  const graph *g = s->model->read->graph;
+  if (v && !s->open && g->values[g->inputs[i]].constant) { /* from now on defaults are no constants */
+    session *open;
+    TRY(session_open(s, true, &open, error));
+    session_destroy(s->run);
+    s->run = open;
+    s->open = true;
+  }
   if (v) value_share(&s->inputs[i], v);
   s->given[i] = v ? &s->inputs[i] : NULL;
+  return LEDGE_OK;
 }
 
 ledge_status ledge_session_set_input(ledge_session *s, size_t i, const ledge_tensor *t, ledge_error *error) {
@@ -118,20 +144,17 @@ ledge_status ledge_session_set_input(ledge_session *s, size_t i, const ledge_ten
   TRY(check_index(s, i, error));
   if (!t) {
     value_deinit(&s->inputs[i]);
-    put_input(s, i, NULL);
-    return LEDGE_OK;
+    return put_input(s, i, NULL, error);
   }
   TRY(api_tensor_in(t, &v.tensor, error));
   TRY(api_check_input(s->model->read->graph, (int)i, &v, error));
-  put_input(s, i, &v);
-  return LEDGE_OK;
+  return put_input(s, i, &v, error);
 }
 
 ledge_status ledge_session_set_input_value(ledge_session *s, size_t i, const ledge_value *given, ledge_error *error) {
   TRY(check_index(s, i, error));
   TRY(api_check_input(s->model->read->graph, (int)i, &given->v, error));
-  put_input(s, i, &given->v);
-  return LEDGE_OK;
+  return put_input(s, i, &given->v, error);
 }
 
 ledge_status ledge_session_bind_output(ledge_session *s, size_t i, void *data, size_t bytes, ledge_error *error) {

@@ -242,8 +242,9 @@ const tensor *graph_constant(const graph *g, value_id v) {
     for (int i = 0; i < g->n_captures && outer == VALUE_ABSENT; i++)
       if (g->captures[i].inner == v) outer = g->captures[i].outer;
     if (outer == VALUE_ABSENT) {
-      for (int i = 0; i < g->n_inputs; i++)
-        if (g->inputs[i] == v) return NULL; /* a default, which the caller may override */
+      /* Since IR version 4 an initialiser that is also an input is a default, which the caller may override. */
+      for (int i = 0; i < g->n_inputs && g->model->ir_version >= 4 && !g->model->defaults_fixed; i++)
+        if (g->inputs[i] == v) return NULL;
       return g->values[v].constant;
     }
     v = outer;

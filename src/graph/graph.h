@@ -145,6 +145,7 @@ struct model {
   int n_metadata;
   storage **keep; /* storages and mappings that constants point into; released with the model */
   int n_keep, cap_keep;
+  bool defaults_fixed; /* initialisers that are inputs too count as constants: nobody will give others */
   const char *source; /* path or "memory", for messages */
   model *origin;      /* of a clone: the model whose memory its constants may point into; one reference */
   atomic_int refs;
@@ -187,7 +188,8 @@ bool node_is(const node *n, const char *domain, const char *op);
 value_id graph_capture(graph *g, value_id outer);
 
 /* The constant that a value of g is, looked for through captures up to the outermost graph; NULL where it is none. An
- * input's default is none: the caller may give another. */
+ * input's default is none, for the caller may give another, but where model.defaults_fixed says that nobody will, and in
+ * models of IR versions before 4, where every initialiser is also listed as an input. */
 const tensor *graph_constant(const graph *g, value_id v);
 
 /* ---- changing, for passes ---- */
