@@ -11,6 +11,9 @@
 #define AUDIO_CHANNELS_MAX 64
 #define AUDIO_RATE_MAX 768000
 #define AUDIO_SAMPLES_MAX ((int64_t)1 << 28) /* channels * frames of a decoded file or a resampled one */
+/* A compressed file may hold so many, and so many more for each of its bytes (silence in FLAC is about 300). */
+#define AUDIO_SAMPLES_FREE ((int64_t)1 << 24)
+#define AUDIO_SAMPLES_PER_BYTE 512
 
 typedef struct audio_clip {
   tensor samples;  /* f32 [channels, frames], owned */

@@ -76,7 +76,8 @@ static inline __attribute__((always_inline)) void FFT_NAME(pass_body)(const COMP
     const COMPLEX *w = twiddles + q * (p - 1);
     for (int64_t k = 0; k < s; k++) {
       COMPLEX a[FFT_RADIX_MAX];
-      for (int j = 0; j < p; j++) a[j] = x[k + s * (q + m * j)];
+      a[0] = x[k + s * q]; /* p is 2 at least */
+      for (int j = 1; j < p; j++) a[j] = x[k + s * (q + m * j)];
       FFT_NAME(butterfly)(a, p, sign, roots);
       y[k + s * p * q] = a[0];
       for (int r = 1; r < p; r++) y[k + s * (p * q + r)] = FFT_NAME(multiply)(a[r], w[r - 1], sign);

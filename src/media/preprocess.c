@@ -279,7 +279,7 @@ static ledge_status to_color(const preprocess *p, const tensor *image, tensor *r
 ledge_status preprocess_run(const preprocess *p, const tensor *image, tensor *ret_out, ledge_error *error) {
   tensor colored = {0}, resized = {0}, out = {0};
   value_table table;
-  placement at;
+  placement at = {0};
   ledge_status status = to_color(p, image, &colored, error);
   if (status == LEDGE_OK && !place(p, colored.dims[0], colored.dims[1], &at))
     status = error_set(error, LEDGE_ERROR_LIMIT,

@@ -44,16 +44,17 @@ static ledge_status sound_check(const SF_INFO *info, ledge_error *error) {
   return LEDGE_OK;
 }
 
-/* All frames, the channels side by side, as f32. */
-static ledge_status sound_collect(SNDFILE *file, const SF_INFO *info, writer *out, ledge_error *error) {
+/* All frames, the channels side by side, as f32; `limit` samples at most. */
+static ledge_status sound_collect(SNDFILE *file, const SF_INFO *info, int64_t limit, writer *out, ledge_error *error) {
   float block[SOUND_BLOCK_SAMPLES];
   sf_count_t frames = SOUND_BLOCK_SAMPLES / info->channels;
   for (;;) {
     sf_count_t n = sf_readf_float(file, block, frames);
     if (n <= 0) break;
-    if ((int64_t)(out->size / sizeof(float)) > AUDIO_SAMPLES_MAX - n * info->channels)
-      return error_set(error, LEDGE_ERROR_LIMIT, "sound file: more than %" PRId64 " samples: cut it",
-                       AUDIO_SAMPLES_MAX);
+    if ((int64_t)(out->size / sizeof(float)) > limit - n * info->channels)
+      return error_set(error, LEDGE_ERROR_LIMIT,
+                       "sound file: more than %" PRId64 " samples, which is the limit for a file of its size: cut it",
+                       limit);
     writer_bytes(out, block, (size_t)(n * info->channels) * sizeof *block);
     TRY(writer_check(out, "a sound", error));
   }
@@ -87,7 +88,9 @@ ledge_status audio_decode_sndfile(const void *data, size_t size, audio_clip *ret
   if (!file) return error_set(error, LEDGE_ERROR_FORMAT, "sound file: %s", sf_strerror(NULL));
   writer samples = {0};
   ledge_status status = sound_check(&info, error);
-  if (status == LEDGE_OK) status = sound_collect(file, &info, &samples, error);
+  int64_t limit = AUDIO_SAMPLES_FREE + (int64_t)(size < (1u << 20) ? size : 1u << 20) * AUDIO_SAMPLES_PER_BYTE;
+  if (limit > AUDIO_SAMPLES_MAX) limit = AUDIO_SAMPLES_MAX;
+  if (status == LEDGE_OK) status = sound_collect(file, &info, limit, &samples, error);
   if (status == LEDGE_OK) status = sound_split(&samples, &info, ret, error);
   writer_deinit(&samples);
   sf_close(file);

@@ -9,12 +9,16 @@ static const int64_t large[] = {243, 256, 360, 400, 401, 512, 625, 1001, 1024, 1
 
 /* X[k] = sum x[j] exp(-2 pi i sign j k / n), the angle reduced in integers. */
 static void plain(int64_t n, double sign, const double *x, double *X) {
+  static double c[4096], s[4096];
+  for (int64_t k = 0; k < n; k++) {
+    c[k] = cos(2 * M_PI * (double)k / (double)n);
+    s[k] = -sign * sin(2 * M_PI * (double)k / (double)n);
+  }
   for (int64_t k = 0; k < n; k++) {
     double re = 0, im = 0;
-    for (int64_t j = 0; j < n; j++) {
-      double angle = -2 * M_PI * sign * (double)(j * k % n) / (double)n;
-      re += x[2 * j] * cos(angle) - x[2 * j + 1] * sin(angle);
-      im += x[2 * j] * sin(angle) + x[2 * j + 1] * cos(angle);
+    for (int64_t j = 0, at = 0; j < n; j++, at = (at + k) % n) {
+      re += x[2 * j] * c[at] - x[2 * j + 1] * s[at];
+      im += x[2 * j] * s[at] + x[2 * j + 1] * c[at];
     }
     X[2 * k] = re, X[2 * k + 1] = im;
   }

@@ -207,7 +207,22 @@ static void test_refused(void) {
 #ifdef LEDGE_WITH_JPEG2000
   n = read_seed("gray.j2k");
   memcpy(file + 8 + 16, "\0\0\0\1\0\0\0\1", 8); /* tiles of one pixel */
-  check_refused((const char *)file, n, LEDGE_ERROR_FORMAT, "176 tiles");
+  check_refused((const char *)file, n, LEDGE_ERROR_LIMIT, "176 tiles");
+#endif
+}
+
+/* 4000 by 4000 pixels of precincts of one pixel, out of 200 bytes: OpenJPEG would take 9 GB. */
+static void test_precincts(void) {
+#ifdef LEDGE_WITH_JPEG2000
+  static const char head[] =
+      "\xff\x4f\xff\x51\0\x29\0\0\0\0\x0f\xa0\0\0\x0f\xa0\0\0\0\0\0\0\0\0\0\0\x0f\xa0\0\0\x0f\xa0\0\0\0\0\0\0\0\0"
+      "\0\1\7\1\1\xff\x52\0\x0d\1\0\0\1\0\0\0\0\0\1\0\xff\x5c\0\4\x40\x40\xff\x90\0\x0a\0\0\0\0\0\0\0\1\xff\x93";
+  uint8_t bytes[16384] = {0};
+  memcpy(bytes, head, sizeof head - 1);
+  check_refused((char *)bytes, 200, LEDGE_ERROR_LIMIT, "more pixels");
+  check_refused((char *)bytes, sizeof bytes, LEDGE_ERROR_LIMIT, "more precincts");
+  bytes[48] = 0x6f; /* a marker that nobody knows, which would hide what follows */
+  check_refused((char *)bytes, sizeof bytes, LEDGE_ERROR_FORMAT, "main header");
 #endif
 }
 
@@ -271,4 +286,5 @@ static void test_memory(void) {
 }
 
 TEST_MAIN({"formats", test_formats}, {"exif off", test_exif_off}, {"truncated", test_truncated},
-          {"refused", test_refused}, {"write", test_write}, {"convert", test_convert}, {"memory", test_memory})
+          {"refused", test_refused}, {"write", test_write}, {"precincts", test_precincts}, {"convert", test_convert},
+          {"memory", test_memory})
