@@ -1,6 +1,7 @@
 /* formats/onnx: what is written is what was read, valid, and in files that appear whole. */
 #include "onnx_build.h"
 
+#include <ftw.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -294,6 +295,35 @@ static void test_files(void) {
   CHECK(rmdir(folder) == 0);
 }
 
+/* ---- models of others, where they are ---- */
+
+static int n_models;
+
+static int try_model(const char *path, const struct stat *s, int type, struct FTW *f) {
+  ledge_error e = {0};
+  size_t size = strlen(path);
+  (void)s, (void)f;
+  if (type != FTW_F || size < 5 || strcmp(path + size - 5, ".onnx")) return 0;
+  model *m = NULL;
+  n_models++;
+  if (onnx_read_file(path, NULL, &m, &e) != LEDGE_OK) {
+    TEST_FAIL("%s", e.message);
+    return 0;
+  }
+  model *again = rewrite(m);
+  CHECK(again && again->graph->n_nodes == m->graph->n_nodes && again->graph->n_inputs == m->graph->n_inputs);
+  model_destroy(again);
+  model_destroy(m);
+  return 0;
+}
+
+static void test_real_models(void) {
+  static const char *const folders[] = {"../shared/models",
+                                        "../../shared/models"}; /* from the root, or a build folder */
+  for (size_t i = 0; i < sizeof folders / sizeof *folders && !n_models; i++) nftw(folders[i], try_model, 16, FTW_PHYS);
+  if (!n_models) fprintf(stderr, "real_models: skipped, as ../shared/models is not here\n");
+}
+
 TEST_MAIN({"header", test_header}, {"ir_version", test_ir_version}, {"alignment", test_alignment},
           {"names", test_names}, {"one_value_twice", test_one_value_twice}, {"contents", test_contents},
-          {"own_operators", test_own_operators}, {"files", test_files})
+          {"own_operators", test_own_operators}, {"files", test_files}, {"real_models", test_real_models})
