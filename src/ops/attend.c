@@ -10,6 +10,13 @@ double attend_round(ledge_dtype d, double v) {
   return dtype_load_f64(d, cell, 0);
 }
 
+int64_t attend_count(const int64_t dims[4]) {
+  for (int i = 0; i < 4; i++)
+    if (!dims[i]) return 0;
+  int64_t n = shape_elements(4, dims);
+  return n < 0 ? INT64_MAX : n;
+}
+
 void attend_softmax(double *row, int64_t n, const double *sink) {
   double most = sink ? *sink : -INFINITY, sum = 0;
   for (int64_t j = 0; j < n; j++) most = row[j] > most || isnan(row[j]) ? row[j] : most;
@@ -63,6 +70,9 @@ static void attend_query(const attend *a, int64_t b, int64_t h, int64_t i, doubl
 }
 
 ledge_status attend_run(op_ctx *c, const attend *a) {
+  bool empty = !attend_count((int64_t[]){a->batch, a->q_heads, a->n_q, a->v_width}) &&
+               (!a->qk || !attend_count((int64_t[]){a->batch, a->q_heads, a->n_q, a->n_kv}));
+  if (empty) return LEDGE_OK;
   double *s = real_scratch(c, a->n_kv), *bias = real_scratch(c, a->n_kv);
   ledge_status status = s && bias ? LEDGE_OK : LEDGE_ERROR_MEMORY;
   for (int64_t b = 0; !status && b < a->batch; b++)

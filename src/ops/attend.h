@@ -31,12 +31,17 @@ typedef struct attend {
 /* All rows. q_heads is a multiple of kv_heads. Errors: MEMORY. */
 ledge_status attend_run(op_ctx *c, const attend *a);
 
+/* The product of four dims: 0 where one is 0, INT64_MAX (which no allocation grants) where it overflows. */
+int64_t attend_count(const int64_t dims[4]);
+/* A product of strides: wraps where a tensor of no elements has absurd dims. */
+static inline int64_t attend_times(int64_t a, int64_t b) { return (int64_t)((uint64_t)a * (uint64_t)b); }
+
 /* [batch, heads, rows, width] and [batch, rows, heads, width] as views. */
 static inline attend_view attend_heads_first(double *data, int64_t heads, int64_t rows, int64_t width) {
-  return (attend_view){data, heads * rows * width, rows * width, width};
+  return (attend_view){data, attend_times(heads, attend_times(rows, width)), attend_times(rows, width), width};
 }
 static inline attend_view attend_rows_first(double *data, int64_t heads, int64_t rows, int64_t width) {
-  return (attend_view){data, heads * rows * width, width, heads * width};
+  return (attend_view){data, attend_times(heads, attend_times(rows, width)), width, attend_times(heads, width)};
 }
 static inline double *attend_row(const attend_view *v, int64_t b, int64_t h, int64_t i) {
   return v->data + b * v->batch + h * v->head + i * v->row;

@@ -68,7 +68,7 @@ static ledge_status read_mask(op_ctx *c, attention *s) {
       fits = m->dims[k] == want[d] || m->dims[k] == 1;
     }
     s->mask_step[d] = m->dims[k] == 1 && d != 3 ? 0 : step;
-    step *= m->dims[k];
+    step = attend_times(step, m->dims[k]);
   }
   if (fits) return LEDGE_OK;
   char a[200], b[200];
@@ -167,10 +167,9 @@ static void attention_bias(const void *arg, int64_t b, int64_t h, int64_t i, dou
 /* past and fresh rows, one after another, as [batch, heads, n_past + rows, width] of doubles. */
 static double *join_past(op_ctx *c, const attention *s, int input, int past_input, int64_t width) {
   const tensor *t = op_in(c, input), *past = op_in(c, past_input);
-  int64_t n;
-  if (__builtin_mul_overflow(s->batch * s->kv_heads, s->n_kv * width, &n)) n = INT64_MAX;
+  int64_t n = attend_count((int64_t[]){s->batch, s->kv_heads, s->n_kv, width});
   double *joined = real_scratch(c, n);
-  for (int64_t b = 0; joined && b < s->batch; b++)
+  for (int64_t b = 0; joined && n && b < s->batch; b++)
     for (int64_t h = 0; h < s->kv_heads; h++)
       for (int64_t r = 0; r < s->n_kv; r++) {
         bool old = r < s->n_past;
@@ -198,7 +197,7 @@ static ledge_status attention_run(op_ctx *c) {
   TRY(attention_read(c, &s));
   TRY(check_lengths(c, &s));
   tensor *y = op_out(c, 0), *qk = op_out(c, 3);
-  int64_t n_y = s.batch * s.q_heads * s.n_q * s.v_width;
+  int64_t n_y = attend_count((int64_t[]){s.batch, s.q_heads, s.n_q, s.v_width});
   double *in[] = {real_load(c, op_in(c, 0)), join_past(c, &s, 1, IN_PAST_KEY, s.width),
                   join_past(c, &s, 2, IN_PAST_VALUE, s.v_width), real_scratch(c, n_y),
                   qk ? real_scratch(c, tensor_elements(qk)) : NULL};
@@ -298,7 +297,7 @@ static ledge_status flex_steps(op_ctx *c, value *scores, double *const *in, doub
   int64_t group = q->dims[1] / k->dims[1];
   double scale = op_attr_given(c, "scale") ? op_float(c, "scale", 1) : 1 / sqrt((double)width);
   TRY(tensor_alloc(&scores->tensor, c->error));
-  for (int64_t h = 0; h < heads; h++)
+  for (int64_t h = 0; tensor_elements(&scores->tensor) && h < heads; h++)
     for (int64_t i = 0; i < n_q; i++)
       for (int64_t j = 0; j < n_kv; j++) {
         const double *a = in[0] + (h * n_q + i) * width, *b = in[1] + (h / group * n_kv + j) * width;
@@ -312,7 +311,7 @@ static ledge_status flex_steps(op_ctx *c, value *scores, double *const *in, doub
   ledge_status status = tensor_copy(&probs.tensor, &scores->tensor, c->error);
   if (!status) flex_softmax(&probs.tensor, row, n_kv);
   if (!status) status = flex_modify(c, "prob_mod", &probs);
-  for (int64_t h = 0; !status && y && h < heads; h++)
+  for (int64_t h = 0; !status && y && tensor_elements(y) && h < heads; h++)
     for (int64_t i = 0; i < n_q; i++)
       for (int64_t d = 0; d < v_width; d++) {
         double sum = 0;
@@ -378,6 +377,7 @@ static ledge_status rotary_infer(op_ctx *c) {
 
 static ledge_status rotary_turn(op_ctx *c, const rotary *s, double *x, const double *cosine, const double *sine) {
   const tensor *ids = op_in(c, 3);
+  if (!tensor_elements(op_in(c, 0))) return LEDGE_OK;
   int64_t half = s->turn.dim / 2, positions = op_in(c, 1)->dims[0];
   attend_view v = s->packed ? attend_rows_first(x, s->heads, s->rows, s->width)
                             : attend_heads_first(x, s->heads, s->rows, s->width);
@@ -491,7 +491,7 @@ static void linear_token(const linear *s, double *const *in, int64_t b, int64_t 
 
 static void linear_all(const linear *s, double *const *in, double *states, double *v, double *y) {
   int64_t group = s->q_heads / s->kv_heads, w = s->width, n = s->v_width;
-  for (int64_t b = 0; b < s->batch; b++)
+  for (int64_t b = 0; w && n && b < s->batch; b++)
     for (int64_t h = 0; h < s->kv_heads; h++) {
       double *state = states + (b * s->kv_heads + h) * w * n;
       for (int64_t t = 0; t < s->rows; t++) {
@@ -510,10 +510,8 @@ static void linear_all(const linear *s, double *const *in, double *states, doubl
 static ledge_status linear_run(op_ctx *c) {
   linear s;
   TRY(linear_read(c, &s));
-  int64_t n_state, n_y;
   const int64_t dims[] = {s.batch, s.kv_heads, s.width, s.v_width}, out[] = {s.batch, s.rows, s.q_heads, s.v_width};
-  if ((n_state = shape_elements(4, dims)) < 0 || (n_y = shape_elements(4, out)) < 0)
-    return op_fail(c, LEDGE_ERROR_SHAPE, "the state or the output is too large");
+  int64_t n_state = attend_count(dims), n_y = attend_count(out);
   double *in[6] = {NULL}, *v = real_scratch(c, s.v_width), *y = real_scratch(c, n_y);
   ledge_status status = v && y ? LEDGE_OK : LEDGE_ERROR_MEMORY;
   for (int i = 0; !status && i < 6; i++) {
@@ -569,6 +567,7 @@ static ledge_status causal_run(op_ctx *c) {
   tensor *y = op_out(c, 0), *state = op_out(c, 1);
   int64_t channels = x->dims[1], n = x->dims[2], lead = kernel - 1;
   if (n > INT64_MAX - lead) return op_fail(c, LEDGE_ERROR_SHAPE, "the input is too long");
+  if (!tensor_elements(x) && !(state && tensor_elements(state))) return LEDGE_OK;
   double *line = real_scratch(c, n + lead);
   if (!line) return LEDGE_ERROR_MEMORY;
   for (int64_t r = 0; r < x->dims[0] * channels; r++) {

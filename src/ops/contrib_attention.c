@@ -23,9 +23,9 @@ typedef struct source {
 /* [batch, heads, past + rows, width]; past (NULL: none) is [batch, heads, n_past, width] from element past_at on. */
 static double *collect(op_ctx *c, const source *s, const tensor *past, int64_t past_at, const int64_t dims[4],
                        int64_t n_past) {
-  int64_t heads = dims[1], rows = dims[2], width = dims[3], n = shape_elements(4, dims);
-  double *to = real_scratch(c, n < 0 ? INT64_MAX : n), *at = to;
-  if (!to) return NULL;
+  int64_t heads = dims[1], rows = dims[2], width = dims[3], n = attend_count(dims);
+  double *to = real_scratch(c, n), *at = to;
+  if (!to || !n) return to;
   for (int64_t b = 0; b < dims[0]; b++)
     for (int64_t h = 0; h < heads; h++)
       for (int64_t r = 0; r < rows; r++)
@@ -125,7 +125,7 @@ static void ms_bias(const void *arg, int64_t b, int64_t h, int64_t i, double *ro
 /* q [batch, heads, n_q, width], k and v [batch, heads, n_kv, ...]: into output 0, [batch, n_q, heads * v_width]. */
 static ledge_status ms_attend(op_ctx *c, const ms_shape *s, double *q, double *k, double *v) {
   tensor *y = op_out(c, 0), *qk = c->n_out > 3 ? op_out(c, 3) : NULL;
-  double *sums = real_scratch(c, s->batch * s->n_q * s->heads * s->v_width),
+  double *sums = real_scratch(c, attend_count((int64_t[]){s->batch, s->n_q, s->heads, s->v_width})),
          *scores = qk ? real_scratch(c, tensor_elements(qk)) : NULL;
   attend a = {.batch = s->batch,
               .q_heads = s->heads,
@@ -267,7 +267,7 @@ static double *project(op_ctx *c, const projection *p) {
       unquantize(x, rows * p->in, p->in, op_in(c, 3), op_in(c, 6));
       unquantize(w, p->in * p->columns, p->columns, op_in(c, 4), op_in(c, 7));
     }
-    for (int64_t r = 0; r < rows; r++)
+    for (int64_t r = 0; total && r < rows; r++)
       for (int64_t k = 0; k < p->in; k++) {
         double v = x[r * p->in + k];
         for (int64_t j = 0; j < p->columns; j++) y[r * p->columns + j] += v * w[k * p->columns + j];
@@ -292,7 +292,7 @@ static ledge_status projection_run(op_ctx *c) {
     int64_t width = i < 2 ? s->width : s->v_width, at = i * s->heads * s->width;
     source from = {.values = all,
                    .offset = at,
-                   .batch = s->n_q * p.columns,
+                   .batch = attend_times(s->n_q, p.columns),
                    .head = width,
                    .row = p.columns,
                    .bias = bias,
@@ -342,15 +342,16 @@ static ledge_status mha_sources(op_ctx *c, mha *m) {
     for (int i = 0; i < 3; i++)
       m->from[i] = (source){.t = q,
                             .offset = i * s->width,
-                            .batch = s->n_q * n * 3 * s->width,
+                            .batch = attend_times(s->n_q, attend_times(3 * n, s->width)),
                             .head = 3 * s->width,
-                            .row = n * 3 * s->width};
+                            .row = attend_times(3 * n, s->width)};
     return LEDGE_OK;
   }
   if (q->rank != 3 || q->dims[2] % n || !k)
     return op_fail(c, LEDGE_ERROR_SHAPE, "the query is not [batch, rows, heads * width], or there is no key");
   s->width = q->dims[2] / n;
-  m->from[0] = (source){.t = q, .batch = s->n_q * n * s->width, .head = s->width, .row = n * s->width};
+  m->from[0] =
+      (source){.t = q, .batch = attend_times(s->n_q, attend_times(n, s->width)), .head = s->width, .row = n * s->width};
   if (k->rank == 5) {
     s->n_new = k->dims[1];
     s->v_width = s->width;
@@ -359,9 +360,9 @@ static ledge_status mha_sources(op_ctx *c, mha *m) {
     for (int i = 1; i < 3; i++)
       m->from[i] = (source){.t = k,
                             .offset = (i - 1) * s->width,
-                            .batch = s->n_new * n * 2 * s->width,
+                            .batch = attend_times(s->n_new, attend_times(2 * n, s->width)),
                             .head = 2 * s->width,
-                            .row = n * 2 * s->width};
+                            .row = attend_times(2 * n, s->width)};
     return LEDGE_OK;
   }
   bool heads_first = k->rank == 4;
@@ -375,8 +376,8 @@ static ledge_status mha_sources(op_ctx *c, mha *m) {
     TRY(heads_first ? expect_dims(c, i, 4, (int64_t[]){s->batch, n, s->n_new, width})
                     : expect_dims(c, i, 3, (int64_t[]){s->batch, s->n_new, n * width}));
     m->from[i] = (source){.t = op_in(c, i),
-                          .batch = s->n_new * n * width,
-                          .head = heads_first ? s->n_new * width : width,
+                          .batch = attend_times(s->n_new, attend_times(n, width)),
+                          .head = heads_first ? attend_times(s->n_new, width) : width,
                           .row = heads_first ? width : n * width};
   }
   return LEDGE_OK;
@@ -399,6 +400,7 @@ static ledge_status mha_read(op_ctx *c, mha *m) {
   TRY(mha_sources(c, m));
   if (!past != !op_has(c, MHA_PAST_VALUE))
     return op_fail(c, LEDGE_ERROR_FORMAT, "past_key and past_value go together; one is missing");
+  if (s->width > INT32_MAX || s->v_width > INT32_MAX) return op_fail(c, LEDGE_ERROR_LIMIT, "the heads are too wide");
   if (past) {
     if (past->rank != 4) return op_fail(c, LEDGE_ERROR_SHAPE, "past_key has rank %d, not 4", past->rank);
     s->n_past = past->dims[2];
@@ -493,7 +495,7 @@ static ledge_status gqa_sources(op_ctx *c, gqa *s) {
     int64_t row = k && i ? s->kv_heads * s->width : q->dims[2];
     s->from[i] = (source){.t = k ? op_in(c, i) : q,
                           .offset = k ? 0 : before * s->width,
-                          .batch = s->n_q * row,
+                          .batch = attend_times(s->n_q, row),
                           .head = s->width,
                           .row = row};
   }
@@ -566,9 +568,9 @@ static ledge_status gqa_infer(op_ctx *c) {
 
 static void gqa_bias(const void *arg, int64_t b, int64_t h, int64_t i, double *row) {
   const gqa *s = arg;
-  int64_t at = gqa_past(s, b) + i;
+  int64_t at = gqa_past(s, b) + i, end = tensor_i64(s->lengths, b) + 1; /* padded queries lie behind the end */
   for (int64_t j = 0; j < s->total; j++) {
-    bool hidden = j > at || (s->window > 0 && at - j >= s->window);
+    bool hidden = j > at || j >= end || (s->window > 0 && at - j > s->window);
     row[j] = hidden ? -INFINITY : s->bias ? bias_value(s->bias, b, h, i, j) : 0;
   }
 }
@@ -606,21 +608,20 @@ static ledge_status gqa_turn(op_ctx *c, const gqa *s, double *x, int64_t heads, 
 }
 
 /* Past and new rows, as the queries see them: [batch, kv_heads, total, width]; what is behind a sample's end is 0.
- * Output `out` gets them too, and keeps there what the past's buffer holds. */
+ * Output `out` gets them too. */
 static double *gqa_join(op_ctx *c, const gqa *s, const double *fresh, int past_input, int out) {
   const tensor *past = op_in(c, past_input);
   tensor *present = op_out(c, out);
-  int64_t w = s->width, n;
-  if (__builtin_mul_overflow(s->batch * s->kv_heads * w, s->total, &n)) n = INT64_MAX;
+  int64_t w = s->width, n = attend_count((int64_t[]){s->batch, s->kv_heads, s->total, w});
   double *joined = real_scratch(c, n);
-  for (int64_t p = 0; joined && p < s->batch * s->kv_heads; p++) {
+  for (int64_t p = 0; joined && w && p < s->batch * s->kv_heads; p++) {
     int64_t old = gqa_past(s, p / s->kv_heads), end = old + s->n_q;
     for (int64_t r = 0; r < s->n_present; r++)
       for (int64_t d = 0; d < w; d++) {
         bool is_new = r >= old && r < end;
-        double v = is_new          ? fresh[(p * s->n_q + r - old) * w + d]
-                   : r < s->n_past ? tensor_f64(past, (p * s->n_past + r) * w + d)
-                                   : 0;
+        double v = is_new    ? fresh[(p * s->n_q + r - old) * w + d]
+                   : r < old ? tensor_f64(past, (p * s->n_past + r) * w + d)
+                             : 0;
         if (r < end && r < s->total) joined[(p * s->total + r) * w + d] = v;
         if (present) dtype_store_f64(present->dtype, present->data, (p * s->n_present + r) * w + d, v);
       }
@@ -632,7 +633,7 @@ static ledge_status gqa_attend(op_ctx *c, const gqa *s, double *q, double *k, do
   tensor *y = op_out(c, 0), *qk = op_out(c, 3);
   int64_t mode = op_int(c, "qk_output", 0);
   bool smooth = op_int(c, "smooth_softmax", 0) > 0;
-  double *sums = real_scratch(c, s->batch * s->n_q * s->heads * s->width),
+  double *sums = real_scratch(c, attend_count((int64_t[]){s->batch, s->n_q, s->heads, s->width})),
          *scores = qk ? real_scratch(c, tensor_elements(qk)) : NULL;
   double *sink = op_has(c, GQA_SINK) ? real_load(c, op_in(c, GQA_SINK)) : smooth ? real_scratch(c, s->heads) : NULL;
   bool ready = sums && (scores || !qk) && (sink || !(smooth || op_has(c, GQA_SINK)));
@@ -656,7 +657,9 @@ static ledge_status gqa_attend(op_ctx *c, const gqa *s, double *q, double *k, do
   a.y = attend_rows_first(sums, s->heads, s->n_q, s->width);
   ledge_status status = ready ? attend_run(c, &a) : LEDGE_ERROR_MEMORY;
   if (!status && y) real_store(sums, y);
-  if (!status && qk) real_store(scores, qk);
+  /* hidden scores show as 0 */
+  for (int64_t i = 0; !status && qk && i < tensor_elements(qk); i++)
+    dtype_store_f64(qk->dtype, qk->data, i, scores[i] == -INFINITY ? 0 : scores[i]);
   op_scratch_free(sums);
   op_scratch_free(scores);
   op_scratch_free(sink);
@@ -735,6 +738,7 @@ static ledge_status rotary_turn(op_ctx *c, const rotary *s, double *x, const dou
   const tensor *ids = op_in(c, 1);
   int64_t half = s->turn.dim / 2, positions = op_in(c, 2)->dims[0];
   bool first_only = tensor_elements(ids) == 1;
+  if (!tensor_elements(op_in(c, 0))) return LEDGE_OK;
   attend_view v = s->heads_first ? attend_heads_first(x, s->heads, s->rows, s->width)
                                  : attend_rows_first(x, s->heads, s->rows, s->width);
   for (int64_t b = 0; b < s->batch; b++)
