@@ -62,22 +62,56 @@ static void forest_end(const forest *f, int64_t n, double *scores, int64_t strid
     for (int64_t t = 0; t < f->n_targets; t++) scores[r * stride + t] /= (double)f->n_roots;
 }
 
+/* Four walks step side by side, as long as none has reached a leaf: their loads overlap, and which child is next is no
+ * jump that could be guessed wrong. They are four rows in one tree, or one row in four trees. */
+#define STEP(at, row) \
+  (at = f->branches[at].child[!((double)(row)[f->branches[at].feature] <= f->branches[at].threshold)])
 #define FOREST_ROWS_OF(name, type)                                                                                     \
+  static int32_t walk_##name(const forest *f, int32_t at, const type *row) {                                           \
+    if (f->all_leq)                                                                                                    \
+      while (at >= 0) STEP(at, row);                                                                                   \
+    else                                                                                                               \
+      while (at >= 0)                                                                                                  \
+        at = f->branches[at].child[!tree_yes(f, &f->branches[at], (double)row[f->branches[at].feature])];              \
+    return at;                                                                                                         \
+  }                                                                                                                    \
+  static void walk4_##name(const forest *f, int32_t *at, const type *x, int64_t step) {                                \
+    const type *x0 = x, *x1 = x + step, *x2 = x + 2 * step, *x3 = x + 3 * step;                                        \
+    int32_t a = at[0], b = at[1], c = at[2], d = at[3];                                                                \
+    while (f->all_leq && (a | b | c | d) >= 0) {                                                                       \
+      STEP(a, x0);                                                                                                     \
+      STEP(b, x1);                                                                                                     \
+      STEP(c, x2);                                                                                                     \
+      STEP(d, x3);                                                                                                     \
+    }                                                                                                                  \
+    at[0] = walk_##name(f, a, x0);                                                                                     \
+    at[1] = walk_##name(f, b, x1);                                                                                     \
+    at[2] = walk_##name(f, c, x2);                                                                                     \
+    at[3] = walk_##name(f, d, x3);                                                                                     \
+  }                                                                                                                    \
+  static void forest_row_##name(const forest *f, const type *x, double *scores, bool *heard) {                         \
+    int64_t t = 0;                                                                                                     \
+    for (; t + 4 <= f->n_roots; t += 4) {                                                                              \
+      int32_t at[4];                                                                                                   \
+      memcpy(at, f->roots + t, sizeof at);                                                                             \
+      walk4_##name(f, at, x, 0);                                                                                       \
+      for (int k = 0; k < 4; k++) forest_vote(f, ~at[k], scores, heard);                                               \
+    }                                                                                                                  \
+    for (; t < f->n_roots; t++) forest_vote(f, ~walk_##name(f, f->roots[t], x), scores, heard);                        \
+  }                                                                                                                    \
   void forest_rows_##name(const forest *f, const type *x, int64_t n, int64_t features, double *scores, int64_t stride, \
                           bool *heard) {                                                                               \
+    int64_t fours = n / 4 * 4;                                                                                         \
     forest_begin(f, n, scores, stride, heard);                                                                         \
     for (int64_t t = 0; t < f->n_roots; t++) {                                                                         \
-      for (int64_t r = 0; r < n; r++) {                                                                                \
-        const type *row = x + r * features;                                                                            \
-        int32_t at = f->roots[t];                                                                                      \
-        while (at >= 0) {                                                                                              \
-          const tree_branch *b = &f->branches[at];                                                                     \
-          double v = (double)row[b->feature];                                                                          \
-          at = (f->all_leq ? v <= b->threshold : tree_yes(f, b, v)) ? b->yes : b->no;                                  \
-        }                                                                                                              \
-        forest_vote(f, ~at, scores + r * stride, heard + r * f->n_targets);                                            \
+      for (int64_t r = 0; r < fours; r += 4) {                                                                         \
+        int32_t root = f->roots[t], at[4] = {root, root, root, root};                                                  \
+        walk4_##name(f, at, x + r * features, features);                                                               \
+        for (int k = 0; k < 4; k++) forest_vote(f, ~at[k], scores + (r + k) * stride, heard + (r + k) * f->n_targets); \
       }                                                                                                                \
     }                                                                                                                  \
+    for (int64_t r = fours; r < n; r++)                                                                                \
+      forest_row_##name(f, x + r * features, scores + r * stride, heard + r * f->n_targets);                           \
     forest_end(f, n, scores, stride);                                                                                  \
   }
 FOREST_ROWS_OF(f32, float)
@@ -178,8 +212,8 @@ static ledge_status forest_build_5(op_ctx *c, arena *a, forest *f, int64_t featu
       return op_fail(c, LEDGE_ERROR_FORMAT, "nodes_modes[%lld] is %lld", (long long)i, (long long)mode);
     TRY(branch_set(c, b, i, l.features[i], features, tensor_f64(l.splits, i), (tree_mode)mode,
                    l.missing && l.missing[i] != 0));
-    TRY(child5(c, &l, l.yes[i], l.yes_leaf[i] != 0, &b->yes));
-    TRY(child5(c, &l, l.no[i], l.no_leaf[i] != 0, &b->no));
+    TRY(child5(c, &l, l.yes[i], l.yes_leaf[i] != 0, &b->child[0]));
+    TRY(child5(c, &l, l.no[i], l.no_leaf[i] != 0, &b->child[1]));
     if (mode != TREE_MEMBER) continue;
     if (next_set >= f->n_members)
       return op_fail(c, LEDGE_ERROR_FORMAT, "membership_values has no set for node %lld", (long long)i);
@@ -367,8 +401,8 @@ static ledge_status forest_fill_1(op_ctx *c, arena *a, arena *passing, forest *f
     TRY(mode_of(c, l->modes[i], i, &mode));
     TRY(branch_set(c, b, i, l->features[i], features, number_at(&l->thresholds, i), mode,
                    l->missing && l->missing[i] != 0));
-    TRY(child1(c, l, i, l->yes[i], &b->yes));
-    TRY(child1(c, l, i, l->no[i], &b->no));
+    TRY(child1(c, l, i, l->yes[i], &b->child[0]));
+    TRY(child1(c, l, i, l->no[i], &b->child[1]));
   }
   for (int64_t t = 0; t < l->n_trees; t++) f->roots[t] = l->place[l->first[t]];
   return votes_fill(c, f, l);
@@ -398,7 +432,7 @@ static bool branch_visit(const forest *f, int32_t root, uint8_t *state, int32_t 
       depth--;
       continue;
     }
-    int32_t child = state[at] == 1 ? f->branches[at].yes : f->branches[at].no;
+    int32_t child = f->branches[at].child[state[at] - 1];
     if (child < 0 || state[child] == 3) continue;
     if (state[child]) return false;
     stack[depth++] = child;
@@ -411,7 +445,7 @@ static ledge_status forest_check(op_ctx *c, const forest *f) {
   bool down = true;
   for (int64_t i = 0; down && i < f->n_branches; i++) {
     const tree_branch *b = &f->branches[i];
-    down = (b->yes < 0 || b->yes > i) && (b->no < 0 || b->no > i);
+    down = (b->child[0] < 0 || b->child[0] > i) && (b->child[1] < 0 || b->child[1] > i);
   }
   if (down) return LEDGE_OK;
   uint8_t *state = op_scratch(c, (size_t)f->n_branches, sizeof *state);

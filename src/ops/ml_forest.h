@@ -18,8 +18,8 @@ typedef enum tree_aggregate { TREE_AVERAGE, TREE_SUM, TREE_MIN, TREE_MAX } tree_
 
 typedef struct tree_branch {
   double threshold;
-  int32_t feature, yes, no;
-  int32_t members; /* TREE_MEMBER: the first of its set in forest.members */
+  int32_t feature, child[2]; /* child[0] where the answer is yes */
+  int32_t members;           /* TREE_MEMBER: the first of its set in forest.members */
   uint8_t mode;
   bool missing_yes; /* where a NaN goes */
 } tree_branch;
