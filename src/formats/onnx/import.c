@@ -668,12 +668,11 @@ ledge_status onnx_read(const void *bytes, size_t size, storage *owner, const cha
   return LEDGE_OK;
 }
 
-static ledge_status read_map(file_map *m, const char *path, const onnx_options *options, model **ret,
-                             ledge_error *error) {
+ledge_status onnx_read_map(file_map *m, const onnx_options *options, model **ret, ledge_error *error) {
   storage *s = storage_from_map(m);
   if (!s) return error_memory(error, sizeof *s, "a model's file");
   model *read = NULL;
-  ledge_status status = onnx_read(file_map_data(m), file_map_size(m), s, path, options, &read, error);
+  ledge_status status = onnx_read(file_map_data(m), file_map_size(m), s, file_map_path(m), options, &read, error);
   storage_unref(s);
   for (int i = 0; !status && i < read->n_keep; i++) status = storage_check(read->keep[i], error);
   if (status)
@@ -693,7 +692,7 @@ ledge_status onnx_read_file(const char *path, const onnx_options *options, model
     folder = mem_strndup(path, slash == path ? 1 : slash ? (size_t)(slash - path) : 0);
     own.folder = folder;
   }
-  ledge_status status = own.folder ? read_map(m, path, &own, ret, error) : error_memory(error, strlen(path), "a path");
+  ledge_status status = own.folder ? onnx_read_map(m, &own, ret, error) : error_memory(error, strlen(path), "a path");
   mem_free(folder);
   file_map_unref(m);
   return status;

@@ -9,6 +9,7 @@
 #ifndef FORMATS_ONNX_ONNX_H
 #define FORMATS_ONNX_ONNX_H
 
+#include "base/map.h"
 #include "graph/graph.h"
 
 #define ONNX_NEWEST_IR 14
@@ -32,6 +33,8 @@ typedef struct onnx_options {
 ledge_status onnx_read(const void *bytes, size_t size, storage *owner, const char *source, const onnx_options *options,
                        model **ret, ledge_error *error);
 
+/* The same from what is mapped already (a file, a descriptor, the caller's memory), which the model keeps. */
+ledge_status onnx_read_map(file_map *m, const onnx_options *options, model **ret, ledge_error *error);
 /* The same from a file, which is mapped. External data lie in its folder, unless options name another. */
 ledge_status onnx_read_file(const char *path, const onnx_options *options, model **ret, ledge_error *error);
 
