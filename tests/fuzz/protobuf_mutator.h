@@ -106,8 +106,8 @@ static size_t pm_mutate(const uint8_t *data, size_t size, uint8_t *out, size_t m
           replace = true;
         } else if ((f->tag & 7) == 0) {
           uint64_t old = 0;
-          reader value = reader_make(data + f->value, f->end - f->value, 0);
-          reader_varint(&value, &old);
+          reader number = reader_make(data + f->value, f->end - f->value, 0);
+          reader_varint(&number, &old);
           inner_size = pm_varint(inner, pm_number(r, old));
           replace = true;
         } else {

@@ -20,9 +20,8 @@
 #define ONNX_MAX_OPSETS 128     /* imports of a model or function */
 
 typedef struct onnx_options {
-  const char
-      *folder;      /* the model's own: external data lie in it or below; "": the current one; NULL: it may have none */
-  bool allow_links; /* external data may be reached through symbolic links that leave the folder */
+  const char *folder; /* the model's own, where external data lie; "": the current one; NULL: there may be none */
+  bool allow_links;   /* external data may be reached through symbolic links that leave the folder */
   size_t limit_bytes; /* memory that the model may take beside its file; 0: 16 MiB and 10 times the file's size */
 } onnx_options;
 
@@ -51,9 +50,9 @@ typedef struct onnx_write_options {
 } onnx_write_options;
 
 /* Writes a model: its graph with subgraphs, as valid ONNX that others load too. Functions stay inlined; names that
- * would shadow an outer one get a number; the IR version is the model's own, or the older one's that has all that the
- * model uses. Elements of 256 bytes and more are placed at a multiple of 8 in the file, so that onnx_read uses them in
- * place. Errors: UNSUPPORTED (a node of domain "ledge", which ONNX cannot say), LIMIT, IO, MEMORY.
+ * would shadow an outer one get a number; the IR version is the model's own, or the first that has all that the model
+ * uses, if that is newer. Elements of 256 bytes and more are placed at a multiple of 8 in the file, so that onnx_read
+ * uses them in place. Errors: UNSUPPORTED (a node of domain "ledge", which ONNX cannot say), LIMIT, IO, MEMORY.
  *
  * onnx_write_file writes beside `path` and moves into place: what was there stands until the new file is whole. */
 ledge_status onnx_write_file(const model *m, const char *path, const onnx_write_options *options, ledge_error *error);
