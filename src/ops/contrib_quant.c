@@ -316,7 +316,7 @@ static ledge_status nbits_infer(op_ctx *c) {
   TRY(nbits_read(c, &s));
   const tensor *a = op_in(c, 0);
   int64_t dims[LEDGE_MAX_RANK];
-  memcpy(dims, a->dims, sizeof a->dims);
+  for (int i = 0; i < a->rank; i++) dims[i] = a->dims[i];
   dims[a->rank - 1] = s.n;
   return op_shape(c, 0, a->dtype, a->rank, dims);
 }
