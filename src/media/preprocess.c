@@ -219,14 +219,21 @@ static void table_fill(const preprocess *p, value_table *table) {
   }
 }
 
-/* One row of one channel of the canvas: pad, picture, pad. `in` steps `in_step` bytes, `out` out_step elements. */
+static inline __attribute__((always_inline)) void put_value(uint8_t *out, uint32_t v, size_t bytes) {
+  memcpy(out, &v, bytes); /* little end first: see the assertion below */
+}
+
+/* One row of one channel of the canvas: pad up to `from`, the picture up to `to`, pad. `in` steps in_step bytes, `out`
+ * out_step elements. */
 static inline __attribute__((always_inline)) void fill_row(const uint32_t *of, const uint8_t *in, int64_t in_step,
                                                            int64_t from, int64_t to, int64_t width, uint8_t pad,
                                                            uint8_t *out, int64_t out_step, size_t bytes) {
-  for (int64_t x = 0; x < width; x++) {
-    uint32_t v = of[x >= from && x < to ? in[(x - from) * in_step] : pad];
-    memcpy(out + (size_t)(x * out_step) * bytes, &v, bytes); /* little end first: see the assertion below */
-  }
+  size_t step = (size_t)out_step * bytes;
+  uint32_t outside = of[pad];
+  int64_t x = 0;
+  for (; x < from && x < width; x++, out += step) put_value(out, outside, bytes);
+  for (; x < to; x++, out += step, in += in_step) put_value(out, of[*in], bytes);
+  for (; x < width; x++, out += step) put_value(out, outside, bytes);
 }
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "value_table keeps a value in a word's first bytes");
