@@ -8,6 +8,9 @@
 
 #include <pthread.h>
 
+/* What the passes make of a model: with inputs' defaults taken as constants; with defaults left open; and as it was read. */
+typedef enum api_variant { API_FIXED, API_OPEN, API_REFERENCE, API_VARIANTS } api_variant;
+
 struct ledge_model {
   atomic_int refs;
   model *read;       /* as the file says it, resolved; never changes */
@@ -18,9 +21,7 @@ struct ledge_model {
   int n_missing;     /* nodes without an operator */
   char *disable_passes;
   pthread_mutex_t mutex;
-  /* After the passes, made when first wanted, under the mutex: with inputs' defaults taken as constants, and for
-   * sessions that give others. */
-  model *optimised[2];
+  model *variants[API_VARIANTS]; /* after the passes, made when first wanted, under the mutex */
 };
 
 struct ledge_session {

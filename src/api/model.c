@@ -148,8 +148,7 @@ ledge_model *api_model_ref(ledge_model *m) {
 
 void ledge_model_close(ledge_model *m) {
   if (!m || atomic_fetch_sub_explicit(&m->refs, 1, memory_order_acq_rel) != 1) return;
-  model_destroy(m->optimised[0]);
-  model_destroy(m->optimised[1]);
+  for (int i = 0; i < API_VARIANTS; i++) model_destroy(m->variants[i]);
   model_destroy(m->read);
   weight_store_unref(m->weights);
   mem_free(m->operators);

@@ -20,31 +20,32 @@ static ledge_status report_missing(const ledge_model *m, ledge_error *error) {
                    m->n_missing, text);
 }
 
-/* The graph after the passes, made once; `open`: inputs' defaults may be overridden. */
-static ledge_status optimised(ledge_model *m, bool open, model **ret, ledge_error *error) {
+/* The graph after the passes, made once. */
+static ledge_status optimised(ledge_model *m, api_variant variant, model **ret, ledge_error *error) {
   ledge_status status = LEDGE_OK;
   pthread_mutex_lock(&m->mutex);
-  if (!m->optimised[open]) {
+  if (!m->variants[variant]) {
     model *clone = NULL;
     status = model_clone(m->read, &clone, error);
     if (!status) {
-      clone->defaults_fixed = !open;
-      status = passes_run(clone, &(pass_options){.disable = m->disable_passes}, error);
+      clone->defaults_fixed = variant == API_FIXED;
+      pass_options options = {.disable = m->disable_passes, .required_only = variant == API_REFERENCE};
+      status = passes_run(clone, &options, error);
     }
     if (status)
       model_destroy(clone);
     else
-      m->optimised[open] = clone;
+      m->variants[variant] = clone;
   }
-  *ret = m->optimised[open];
+  *ret = m->variants[variant];
   pthread_mutex_unlock(&m->mutex);
   return status;
 }
 
 static ledge_status session_open(ledge_session *s, bool open, session **ret, ledge_error *error) {
   const ledge_session_options *o = &s->options;
-  model *graph_model = s->model->read;
-  if (!o->reference) TRY(optimised(s->model, open, &graph_model, error));
+  model *graph_model;
+  TRY(optimised(s->model, o->reference ? API_REFERENCE : open ? API_OPEN : API_FIXED, &graph_model, error));
   session_options so = {.threads = o->threads,
                         .memory_limit = o->memory_limit,
                         .reference_only = o->reference,

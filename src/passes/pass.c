@@ -55,10 +55,11 @@ static ledge_status run_graph(graph *g, int pass, pass_run *shared) {
 
 ledge_status passes_run(model *m, const pass_options *options, ledge_error *error) {
   pass_run shared = {.options = options, .error = error};
-  if (options->disable && in_list(options->disable, "all")) return LEDGE_OK;
+  bool none = options->required_only || (options->disable && in_list(options->disable, "all"));
   for (int i = 0; i < N_PASSES; i++) {
-    if (options->standard_only && !passes[i].standard) continue;
-    if (options->disable && in_list(options->disable, passes[i].name)) continue;
+    bool required = i == 0;
+    if (options->standard_only ? !passes[i].standard : none && !required) continue;
+    if (!required && options->disable && (none || in_list(options->disable, passes[i].name))) continue;
     TRY(run_graph(m->graph, i, &shared));
   }
   return LEDGE_OK;

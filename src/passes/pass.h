@@ -12,6 +12,7 @@
 typedef struct pass_options {
   const char *disable; /* names, separated by commas; "all" for none at all; NULL: every pass runs */
   bool standard_only;
+  bool required_only; /* no optimisation: only what gives nodes their meaning (Gradient) */
   size_t fold_bytes_max; /* what folding may add in all; 0: 64 MiB */
 } pass_options;
 

@@ -234,7 +234,7 @@ static bool run_test(const char *name, const char *folder, const char *model_pat
   if (onnx_read(f.data, f.size, NULL, model_path, &(onnx_options){.folder = folder}, &m, &e)) ok = fail_with(why, "load", &e);
   file_free(&f);
   if (ok && ops_resolve(m->graph, NULL, 0, &missing, &e)) ok = fail_with(why, "load", &e);
-  if (ok && !reference_only && passes_run(m, &(pass_options){.disable = disabled_passes}, &e)) ok = fail_with(why, "passes", &e);
+  if (ok && passes_run(m, &(pass_options){.disable = disabled_passes, .required_only = reference_only}, &e)) ok = fail_with(why, "passes", &e);
   session_options so = {.threads = 1, .reference_only = reference_only};
   if (ok && session_create(m, &so, &s, &e)) ok = fail_with(why, "session", &e);
   if (ok && light) ok = run_light(s, m, model_path, o, why);
