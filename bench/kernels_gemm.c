@@ -1,7 +1,9 @@
 /* bench/kernels_gemm: GFLOP/s of matrix products of well-known networks, one thread, and the share of what the
  * multiply-add units can do at best, as a tile measures it on data in L1; for one row, the rate at which B is read.
  *
- *   bench_kernels_gemm [PART-OF-A-NAME] */
+ *   bench_kernels_gemm [PART-OF-A-NAME [cold]]
+ *
+ * cold: each run takes another copy of B, 256 MiB in all, so that it comes from memory as in a large network. */
 #include "bench.h"
 #include "kernels/gemm/gemm.h"
 
@@ -25,10 +27,14 @@ typedef struct job {
   gemm_f32_args args;
   gemm_f32_batch_args batch;
   void *scratch;
+  char *packed;
+  int64_t copies, turn;
 } job;
 
 static void run(void *arg) {
   job *j = arg;
+  size_t each = (j->plan.packed_b_bytes + 63) / 64 * 64;
+  j->args.packed_b = (const float *)(j->packed + (size_t)(j->turn++ % j->copies) * each);
   if (j->batch.n_batch)
     gemm_f32_run_unpacked(&j->plan, &j->batch, j->scratch, NULL);
   else
@@ -48,11 +54,14 @@ int main(int argc, char **argv) {
     job j = {0};
     gemm_f32_params params = {.m = p->m, .n = p->n, .k = p->k, .b_is_constant = !p->batch};
     if (!gemm_f32_plan_init(&j.plan, &params, cpu_isa_available())) return 1;
-    float *packed = bench_alloc(j.plan.packed_b_bytes);
+    size_t each = (j.plan.packed_b_bytes + 63) / 64 * 64;
+    j.copies = argc > 2 && !p->batch ? (int64_t)(((size_t)256 << 20) / each + 1) : 1;
+    j.packed = bench_alloc(each * (size_t)j.copies);
     j.scratch = bench_alloc(j.plan.scratch_bytes);
-    gemm_f32_pack_b(&j.plan, b, p->n, 1, 1, packed, NULL);
-    j.args = (gemm_f32_args){
-        .m = p->m, .a = a, .a_stride = p->k, .packed_b = packed, .bias = bias, .c = c, .c_stride = p->n};
+    for (int64_t copy = 0; copy < j.copies; copy++) {
+      gemm_f32_pack_b(&j.plan, b, p->n, 1, 1, (float *)(j.packed + (size_t)copy * each), NULL);
+    }
+    j.args = (gemm_f32_args){.m = p->m, .a = a, .a_stride = p->k, .bias = bias, .c = c, .c_stride = p->n};
     j.batch = (gemm_f32_batch_args){.n_batch = p->batch,
                                     .m = p->m,
                                     .a = a,
@@ -71,7 +80,7 @@ int main(int argc, char **argv) {
            (int)batch, t * 1e6, flops / t * 1e-9, flops / t * 1e-7 / top);
     if (p->m == 1) printf("  %.1f GB/s of B", (double)(p->n * p->k) * 4e-9 / t);
     putchar('\n');
-    mem_free(a), mem_free(b), mem_free(c), mem_free(bias), mem_free(packed), mem_free(j.scratch);
+    mem_free(a), mem_free(b), mem_free(c), mem_free(bias), mem_free(j.packed), mem_free(j.scratch);
   }
   return 0;
 }

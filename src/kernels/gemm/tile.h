@@ -87,7 +87,7 @@ enum { GEMM_JOB_MACS = 1 << 19 }; /* multiply-adds that are worth a hand-over to
 /* The order of jobs where what a tile reads is copied first: ranges of tiles whose copies a thread keeps, in each all
  * blocks of columns, in each block the range's tiles; so that a tile is copied once and not once a block. A thread that
  * starts in the middle copies what it has not: `have` has a bit for each tile of the range. */
-enum { GEMM_RANGE_TILES = 64, GEMM_RANGE_BYTES = 512 << 10 };
+enum { GEMM_RANGE_TILES = 64, GEMM_RANGE_BYTES = 1 << 20 };
 typedef struct gemm_order {
   int64_t tiles, range, blocks;
 } gemm_order;
