@@ -311,6 +311,28 @@ static void test_npz_deflated(void) {
 #endif
 }
 
+/* Archives with the 64-bit records that large files need; numpy.savez writes the second kind always. */
+static void test_npz_64(void) {
+  static const char *const names[] = {"zip64.npz", "extra64.npz"}, *const folders[] = {"", "../"};
+  for (int i = 0; i < 2; i++) {
+    size_t n = 0;
+    for (int k = 0; n == 0 && k < 2; k++) {
+      char path[128];
+      snprintf(path, sizeof path, "%stests/fuzz/seeds/npy/%s", folders[k], names[i]);
+      FILE *f = fopen(path, "rb");
+      if (f) n = fread(file, 1, sizeof file, f), fclose(f);
+    }
+    npz *z = NULL;
+    tensor t = {0};
+    CHECK_INT(npz_open(file, n, &z, NULL), LEDGE_OK);
+    if (!z) continue;
+    CHECK_INT(npz_count(z), 2 - i);
+    for (size_t m = 0; m < npz_count(z); m++) CHECK_INT(npz_read(z, m, NULL, &t, NULL), LEDGE_OK);
+    tensor_deinit(&t);
+    npz_close(z);
+  }
+}
+
 static void test_memory(void) {
   tensor a = {.dtype = LEDGE_STRING, .rank = 1, .dims = {2}};
   CHECK_INT(tensor_alloc(&a, NULL), LEDGE_OK);
@@ -338,4 +360,4 @@ static void test_memory(void) {
 
 TEST_MAIN({"read", test_read}, {"read strings", test_read_strings}, {"refused", test_refused},
           {"round trip", test_round_trip}, {"packed", test_packed}, {"header", test_header}, {"file", test_file},
-          {"npz", test_npz}, {"npz deflated", test_npz_deflated}, {"memory", test_memory})
+          {"npz", test_npz}, {"npz deflated", test_npz_deflated}, {"npz 64", test_npz_64}, {"memory", test_memory})

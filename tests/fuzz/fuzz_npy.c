@@ -15,6 +15,13 @@ static void check_tensor(const tensor *t) {
   FUZZ_CHECK(back.dtype == t->dtype && tensor_same_shape(&back, t));
   if (t->dtype != LEDGE_STRING && bytes) FUZZ_CHECK(memcmp(back.data, t->data, bytes) == 0);
   mem_free(file);
+  npz *z = NULL;
+  const char *const name = "name";
+  FUZZ_CHECK(npz_write(1, &name, &t, &file, &size, NULL) == LEDGE_OK);
+  FUZZ_CHECK(npz_sniff(file, size) && npz_open(file, size, &z, NULL) == LEDGE_OK && npz_find(z, "other") == -1);
+  FUZZ_CHECK(npz_read(z, 0, &options, &back, NULL) == LEDGE_OK && tensor_same_shape(&back, t));
+  npz_close(z);
+  mem_free(file);
   tensor_deinit(&back);
 }
 
