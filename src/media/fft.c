@@ -99,8 +99,9 @@ static ledge_status line_init(fft_line *line, int64_t n, ledge_dtype dtype, ledg
     if (!line->inner) return error_memory(error, sizeof *line->inner, "a Fourier transform");
     TRY(line_init(line->inner, m, dtype, error));
   }
-  size_t bytes = line_twiddles(line) * complex_bytes(dtype);
-  line->twiddles = mem_alloc(bytes);
+  size_t bytes = SIZE_MAX;
+  if (mem_mul(line_twiddles(line), 2 * complex_bytes(dtype), &bytes)) bytes /= 2; /* the scratch must fit, too */
+  line->twiddles = bytes < SIZE_MAX ? mem_alloc(bytes) : NULL;
   if (!line->twiddles) return error_memory(error, bytes, "a Fourier transform");
   if (!line->inner) {
     if (dtype == LEDGE_F64)

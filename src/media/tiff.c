@@ -124,6 +124,7 @@ ledge_status image_decode_tiff(const image_source *source, image_pixels *px, led
   int64_t plausible =
       IMAGE_PIXELS_FREE + (int64_t)(source->size < (1 << 16) ? source->size : 1 << 16) * IMAGE_PIXELS_PER_BYTE;
   if (plausible > source->pixels_max) plausible = source->pixels_max;
+  if (plausible > PTRDIFF_MAX / 16) plausible = PTRDIFF_MAX / 16; /* 32 bits */
   TIFFOpenOptionsSetMaxSingleMemAlloc(options, (tmsize_t)plausible * 8 + (1 << 20));
   TIFFOpenOptionsSetErrorHandlerExtR(options, tiff_on_error, &job);
   TIFFOpenOptionsSetWarningHandlerExtR(options, tiff_on_warning, &job);

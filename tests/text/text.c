@@ -5,6 +5,7 @@
 #include "text/regex.h"
 #include "text/unicode.h"
 
+#ifdef LEDGE_WITH_PCRE2
 /* 1: matches; 0: not; -1: the pattern or the text is refused. */
 static int matches(const char *pattern, const char *text) {
   regex *r = NULL;
@@ -14,6 +15,7 @@ static int matches(const char *pattern, const char *text) {
   regex_destroy(r);
   return status ? -1 : yes;
 }
+#endif
 
 static void test_regex(void) {
 #ifdef LEDGE_WITH_PCRE2

@@ -216,9 +216,10 @@ static bool zip_inflate(const uint8_t *in, size_t n_in, uint8_t *out, size_t n) 
 
 static ledge_status unpack(const npz_member *m, const uint8_t *packed, uint8_t **ret, ledge_error *error) {
 #ifdef LEDGE_WITH_ZLIB
-  if (m->bytes > NPZ_MEMBER_BYTES_MAX || m->bytes / NPZ_EXPANSION_MAX > m->packed_bytes)
+  if (m->bytes > NPZ_MEMBER_BYTES_MAX || m->bytes > SIZE_MAX / 2 || m->bytes / NPZ_EXPANSION_MAX > m->packed_bytes)
     return error_set_at(error, LEDGE_ERROR_LIMIT, m->local_at,
-                        "npz: member %s claims %" PRIu64 " bytes out of %" PRIu64 ": more than deflate can hold",
+                        "npz: member %s claims %" PRIu64 " bytes out of %" PRIu64
+                        ": more than it can hold, or this machine",
                         m->name, m->bytes, m->packed_bytes);
   uint8_t *out = mem_alloc((size_t)m->bytes);
   if (!out) return error_memory(error, (size_t)m->bytes, "an archive's member");
