@@ -58,7 +58,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   model *m = NULL;
   atomic_init(&s.refs, 1);
   make_folder();
-  ledge_status status = onnx_read(data, size, size & 1 ? &s : NULL, "fuzz", &options, &m, &e);
+  ledge_status status = onnx_read(data, size, size & 3 ? &s : NULL, "fuzz", &options, &m, &e);
   FUZZ_CHECK(status == LEDGE_OK || (e.code == status && e.message[0]));
   FUZZ_CHECK(status != LEDGE_ERROR_INTERNAL && status != LEDGE_ERROR_MEMORY);
   if (status == LEDGE_OK) check_written(m, &options);
