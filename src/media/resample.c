@@ -3,11 +3,11 @@
  *   out[j] = sum over k of in[k] h(j M / L - k)        h(t) = c sinc(c t) kaiser(t / width)
  *
  * c is the cut-off in units of the input's Nyquist rate; 1 where the rate rises. The fraction of j M / L takes L
- * values, each with its own row of weights: all are computed ahead where they fit RESAMPLE_ROWS_MAX; else a row is
- * read, when it is needed, between the points of a table of h that is dense enough (RESAMPLE_DENSITY points to a zero
- * crossing: an error of -118 dB). Each row is scaled to sum 1, so that a constant stays what it is. Kaiser's design
- * (1974): A dB of stop band and a transition of d radians take a window of (A - 7.95) / (2.285 d) samples with beta =
- * 0.1102 (A - 8.7). */
+ * values, each with its own row of weights: all are computed ahead where they fit RESAMPLE_ROWS_MAX and the sound is
+ * long enough to use them, else each when it is needed. Many rows are read between the points of a table of h
+ * (RESAMPLE_DENSITY points to a zero crossing: an error of -118 dB), few are computed directly. Each row is scaled to
+ * sum 1, so that a constant stays what it is. Kaiser's design (1974): A dB of stop band and a transition of d radians
+ * take a window of (A - 7.95) / (2.285 d) samples with beta = 0.1102 (A - 8.7). */
 #include "base/error.h"
 #include "media/audio.h"
 
@@ -18,6 +18,7 @@
 #define RESAMPLE_STOP_DB 100.0
 #define RESAMPLE_PASS 0.93 /* of the lower Nyquist rate */
 #define RESAMPLE_ROWS_MAX ((int64_t)1 << 21)
+#define RESAMPLE_DIRECT_MAX ((int64_t)1 << 18)
 #define RESAMPLE_DENSITY 1024
 #define RESAMPLE_TAPS_MAX ((int64_t)1 << 18)
 
@@ -28,7 +29,7 @@ typedef struct resampler {
   float *rows; /* [up][taps], or one row */
   bool all;
   double *work;  /* [taps] */
-  double *table; /* h(i / density), i <= half_width * density + 1; NULL where all rows are there */
+  double *table; /* h(i / density), i <= half_width * density + 1; NULL where rows are computed directly */
   double density;
 } resampler;
 
@@ -95,7 +96,8 @@ static ledge_status resampler_fill_table(resampler *r, double lower, ledge_error
   return LEDGE_OK;
 }
 
-static ledge_status resampler_init(resampler *r, int from, int to, ledge_error *error) {
+/* For n frames of output. */
+static ledge_status resampler_init(resampler *r, int from, int to, int64_t n_frames, ledge_error *error) {
   int64_t divisor = common_divisor(from, to);
   double lower = to < from ? (double)to / from : 1;
   double half = (RESAMPLE_STOP_DB - 7.95) / (2.285 * (1 - RESAMPLE_PASS) * M_PI) / 2 / lower;
@@ -108,7 +110,7 @@ static ledge_status resampler_init(resampler *r, int from, int to, ledge_error *
   if (r->taps > RESAMPLE_TAPS_MAX)
     return error_set(error, LEDGE_ERROR_LIMIT,
                      "resampling from %d Hz to %d Hz: the rates are too far apart; go by a step between", from, to);
-  r->all = r->up <= RESAMPLE_ROWS_MAX / r->taps;
+  r->all = r->up <= n_frames && r->up <= RESAMPLE_ROWS_MAX / r->taps;
   size_t n = (size_t)((r->all ? r->up : 1) * r->taps);
   r->rows = mem_alloc_array(n, sizeof *r->rows);
   r->work = mem_alloc_array((size_t)r->taps, sizeof *r->work);
@@ -116,8 +118,9 @@ static ledge_status resampler_init(resampler *r, int from, int to, ledge_error *
     resampler_deinit(r);
     return error_memory(error, n * sizeof *r->rows, "a resampler");
   }
+  if ((r->up < n_frames ? r->up : n_frames) > RESAMPLE_DIRECT_MAX / r->taps) TRY(resampler_fill_table(r, lower, error));
   for (int64_t i = 0; r->all && i < r->up; i++) fill_row(r, i, r->rows + i * r->taps);
-  return r->all ? LEDGE_OK : resampler_fill_table(r, lower, error);
+  return LEDGE_OK;
 }
 
 /* Eight sums side by side, so that the compiler may keep them in one register. */
@@ -170,7 +173,7 @@ ledge_status audio_resample(const tensor *samples, int from_rate, int to_rate, t
                      to_rate, n, AUDIO_SAMPLES_MAX);
   tensor out = {.dtype = LEDGE_F32, .rank = 2, .dims = {channels, n}};
   resampler r;
-  TRY(resampler_init(&r, from_rate, to_rate, error));
+  TRY(resampler_init(&r, from_rate, to_rate, n, error));
   ledge_status status = resample(&r, samples, n, &out, error);
   resampler_deinit(&r);
   if (status) {
