@@ -34,6 +34,7 @@ VF_WORD vf vf_sqrt(vf a) { return _mm256_sqrt_ps(a); }
 VF_WORD vf vf_abs(vf a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
 VF_WORD vf vf_neg(vf a) { return _mm256_xor_ps(a, _mm256_set1_ps(-0.0f)); }
 VF_WORD vf vf_fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
+VF_WORD vf vf_recip(vf a) { return vf_div(vf_set1(1.0f), a); }
 VF_WORD vf vf_fnma(vf a, vf b, vf c) { return _mm256_fnmadd_ps(a, b, c); }
 VF_WORD vf vf_min(vf a, vf b) { return _mm256_min_ps(a, b); }
 VF_WORD vf vf_max(vf a, vf b) { return _mm256_max_ps(a, b); }

@@ -182,4 +182,6 @@ VF_WORD vf vf_fill_from(vf v, int64_t n, vf filler) {
   return vbslq_f32(vcltq_s32(vld1q_s32(lanes), vdupq_n_s32((int32_t)n)), v, filler);
 }
 
+VF_WORD vf vf_recip(vf a) { return vf_div(vf_set1(1.0f), a); }
+
 #endif

@@ -53,6 +53,7 @@ VF_WORD vf vf_from_bits(vi a) { return (vf)a; }
 VF_WORD vf vf_abs(vf a) { return (vf)((vi)a & vi_set1(INT32_MAX)); }
 VF_WORD vf vf_neg(vf a) { return (vf)((vi)a ^ vi_set1(INT32_MIN)); }
 VF_WORD vf vf_fma(vf a, vf b, vf c) { return a * b + c; }
+VF_WORD vf vf_recip(vf a) { return 1.0f / a; }
 VF_WORD vf vf_fnma(vf a, vf b, vf c) { return c - a * b; }
 VF_WORD vf vf_select(vm m, vf a, vf b) { return (vf)((m & (vi)a) | (~m & (vi)b)); }
 VF_WORD vf vf_min(vf a, vf b) { return vf_select(a < b, a, b); }
