@@ -8,6 +8,7 @@ load() reads what make_data.py wrote, brings it to 16 kHz and trims it; Augment 
   noise    white, pink, brown and blue noise, mains hum, babble of other recordings, clicks; 0 to 30 dB below the word
   cut      some recordings end, or begin, where the word does, and are nothing but zeros from there
   channel  a random smooth equaliser, the telephone's band (300 to 3400 Hz), clipping, any level
+  touch    each stretch of time and band a little stronger or weaker: nobody articulates like a formula
   masks    a few frames or mels blanked, as SpecAugment does (Park et al. 2019)
 
 Silence is noise without a word, or no sound at all.
@@ -179,18 +180,13 @@ class Augment:
                          + high * (hz - knee2).clamp(min=0))
         return F.triangles(warped)
 
-    def batch(self, n, silence=0.06, unknown=0.2):
-        if self.uses % 24 == 0:
-            self.make_noises()
-            self.make_rooms()
-        self.uses += 1
+    def words(self, n, silence, unknown):
+        """(n, 16000) words as the mouth and the room make them, their labels, and first and last sample of each."""
         kind = torch.rand(n, generator=self.g)
         label = self.pick(14, n)
         label[kind < silence + unknown] = UNKNOWN
         which = torch.tensor([int(self.by_label[k][self.pick(len(self.by_label[k]), 1)]) for k in label.tolist()])
         label[kind < silence] = SILENCE
-
-        # voice
         rate = torch.exp(self.normal(n).clamp(-2.2, 2.2) * 0.09 * self.strength)
         took = self.length[which] / rate
         slack = F.LENGTH - took
@@ -200,49 +196,62 @@ class Augment:
         x = self.read(which, start, rate, bend)
         swell = torch.nn.functional.interpolate(self.normal(n, 1, 14), F.LENGTH, mode="linear")[:, 0]
         x = x * torch.exp(0.45 * self.strength * swell)
-        x = x / x.square().amax(1, keepdim=True).sqrt().clamp(min=1e-4)
-        # room
+        x = x / x.abs().amax(1, keepdim=True).clamp(min=1e-4)
         wet = torch.fft.irfft(torch.fft.rfft(x, self.room_fft) * self.rooms[self.pick(len(self.rooms), n)],
                               self.room_fft)[:, :F.LENGTH]
         x = torch.where(self.coin(n, 0.6)[:, None], wet, x)
+        return x, label, start, start + took
+
+    def sounds(self, n, silence, unknown):
+        """(n, 16000) what the microphone gives, and the labels."""
+        x, label, start, end = self.words(n, silence, unknown)
         # noise, measured against the power while the word is spoken
-        loud = (x.square().sum(1) / took.clamp(2000, F.LENGTH)).sqrt().clamp(min=1e-4)
-        snr = torch.where(self.coin(n, 0.25), self.u(n, low=30, high=60), self.u(n, low=0, high=30))
+        loud = (x.square().sum(1) / (end - start).clamp(2000, F.LENGTH)).sqrt().clamp(min=1e-4)
+        snr = torch.where(self.coin(n, 0.25), self.u(n, low=30, high=60), 30 * self.u(n).sqrt())
         noise = self.noises[self.pick(len(self.noises), n)]
         noise = torch.stack([torch.roll(row, int(k)) for row, k in zip(noise, self.pick(F.LENGTH, n))])
         noise = noise * (loud * 10 ** (-snr / 20) * ~self.coin(n, 0.12))[:, None]
-        x[label == SILENCE] = 0
+        silent = label == SILENCE
+        x[silent] = 0
         x = x + noise
-        level = 10 ** (self.u(n, low=-35, high=0) / 20)[:, None]
         x = x / x.abs().amax(1, keepdim=True).clamp(min=1e-5)
         clip = torch.where(self.coin(n, 0.1), self.u(n, low=0.15, high=0.8), torch.ones(n))[:, None]
-        x = x.minimum(clip).maximum(-clip) * level
-        x[label == SILENCE] *= 10 ** (-self.u(int((label == SILENCE).sum()), 1, high=3))
-        t = torch.arange(F.LENGTH)[None]
-        spare = self.u(n, 2, high=1200)
-        outside = (t < (start - spare[:, 0])[:, None]) | (t > (start + took + spare[:, 1])[:, None])
-        x[outside & (self.coin(n, 0.35) & (label != SILENCE))[:, None]] = 0
+        x = x.minimum(clip).maximum(-clip) * 10 ** (self.u(n, 1, low=-35, high=0) / 20)
+        x[silent] *= 10 ** (-self.u(int(silent.sum()), 1, high=3))
+        t, spare = torch.arange(F.LENGTH)[None], self.u(n, 2, high=1200)
+        outside = (t < (start - spare[:, 0])[:, None]) | (t > (end + spare[:, 1])[:, None])
+        x[outside & (self.coin(n, 0.35) & ~silent)[:, None]] = 0
         # half are rounded to 16 bits, as files are
-        x = torch.where(self.coin(n, 0.5)[:, None], (x * 32767).round() / 32767, x)
+        return torch.where(self.coin(n, 0.5)[:, None], (x * 32767).round() / 32767, x), label
 
-        # features, with the throat's warp and the channel's band
-        power = F.power(x)
-        rough = torch.exp(self.normal(*power.shape) * (self.u(n, high=1.2) * self.coin(n, 0.4))[:, None, None])
-        mel = torch.bmm(power * rough, self.warped_triangles(n))
+    def view(self, power):
+        """(n, 98, 129) power -> (n, 98, 40) features of another throat, through another channel."""
+        n = len(power)
+        mel = torch.bmm(power, self.warped_triangles(n))
         mel = mel * self.smooth_gain(n, 6, F.N_MELS, 5.0)[:, None]
+        touch = torch.nn.functional.interpolate(self.normal(n, 1, 9, 6), (F.FRAMES, F.N_MELS), mode="bilinear")[:, 0]
+        mel = mel * torch.exp(0.5 * self.strength * touch)
         center = F.mel_edges()[1:-1].float()[None]
         cut_low, cut_high = self.u(n, 1, low=60, high=350), self.u(n, 1, low=3000, high=4000)
         band = 1 / (1 + (cut_low / center) ** 8) / (1 + (center / cut_high) ** 24)
         mel = torch.where(self.coin(n, 0.4)[:, None, None], mel * band[:, None], mel)
         out = torch.log(mel.clamp(min=F.FLOOR))
-        # masks
-        frame, row = torch.arange(F.FRAMES)[None], torch.arange(F.N_MELS)[None]
         blank = torch.full((), math.log(F.FLOOR))
-        for _ in range(2):
-            width, first = self.u(n, 1, high=10), self.u(n, 1, high=F.FRAMES)
-            hit = (frame >= first) & (frame < first + width) & self.coin(n, 0.5)[:, None]
-            out = torch.where(hit[:, :, None], blank, out)
-        width, first = self.u(n, 1, high=7), self.u(n, 1, high=F.N_MELS)
+        width, first, frame = self.u(n, 1, high=9), self.u(n, 1, high=F.FRAMES), torch.arange(F.FRAMES)[None]
+        hit = (frame >= first) & (frame < first + width) & self.coin(n, 0.5)[:, None]
+        out = torch.where(hit[:, :, None], blank, out)
+        width, first, row = self.u(n, 1, high=6), self.u(n, 1, high=F.N_MELS), torch.arange(F.N_MELS)[None]
         hit = (row >= first) & (row < first + width) & self.coin(n, 0.5)[:, None]
-        out = torch.where(hit[:, None], blank, out)
-        return out, label
+        return torch.where(hit[:, None], blank, out)
+
+    def batch(self, n, silence=0.06, unknown=0.25, views=2):
+        """n examples: n / views sounds, each through `views` throats and channels, since sounds cost most to make."""
+        if self.uses % 24 == 0:
+            self.make_noises()
+            self.make_rooms()
+        self.uses += 1
+        x, label = self.sounds(n // views, silence, unknown)
+        power = F.power(x)
+        rough = self.u(len(x), high=1.2) * self.coin(len(x), 0.4)
+        power = power * torch.exp(self.normal(*power.shape) * rough[:, None, None])
+        return torch.cat([self.view(power) for _ in range(views)]), label.repeat(views)

@@ -81,10 +81,13 @@ def main():
     groups = np.array([group(r[3]) for r in test.rows])
     for name in np.unique(groups):
         row("... " + name, right[(groups == name) & (test.label < 14)])
-    row("held-out voices, words it never heard: answer is unknown", right[test.label == augment.UNKNOWN])
-    row("all of the above", right)
+    near = np.array([r[2].rstrip(".!?,") in make_data.UNKNOWN_NEAR for r in test.rows])
+    other = (test.label == augment.UNKNOWN) & ~near
+    row("held-out voices, ordinary words it never heard: unknown", right[other])
+    row("commands and ordinary words together", right[~near])
+    row("held-out voices, words within a sound or two of a command: unknown", right[near])
     noisy = augment.Augment(augment.load(args.dir, "test"), 77)
-    x, y = zip(*(noisy.batch(256) for _ in range(20)))
+    x, y = zip(*(noisy.batch(256, views=1) for _ in range(20)))
     x, y = torch.cat(x), torch.cat(y).numpy()
     with torch.no_grad():
         wet = torch.cat([net(x[i:i + 256, None]) for i in range(0, len(x), 256)]).numpy().argmax(1)

@@ -28,7 +28,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 # word, voice, decibels of white noise below the word's power (None: as spoken)
 RECORDINGS = [("yes", "en-gb-x-gbcwmd+Annie", None), ("no", "en-us-nyc+m8", None), ("stop", "en-us-nyc+f4", 15),
               ("go", "en-gb-x-gbcwmd+paul", None), ("seven", "en-gb-x-gbcwmd+linda", 10), ("four", "en-us+m5", 20)]
-ROWS = [10, 25, 40]
+ROWS = [25, 40, 55]
 
 
 def graph(net):

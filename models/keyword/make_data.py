@@ -85,10 +85,15 @@ work world worm write wrong year young your zip
 """.split()
 UNKNOWN_TRAIN = sorted(set(UNKNOWN_TRAIN))
 UNKNOWN_TEST = """
-nice time lion fire sky hide sticks fits seventh severed shelf tune tooth threat thread throw fort fault fourth zebra
-zoom cereal wander weight eighty nineteen ninety nun yesterday yell jest nod knob stomp stall stark ghost girl give
-bottle button planet rocket silver temper yard ladder market dinner holiday library factory minute hour turn enter
-cancel reset repeat select wagon
+wander weight ladder threat rocket shelf enter yard holiday thread repeat minute market bottle cancel planet factory
+button library turn reset temper select wagon hour girl give ghost dinner winner violin museum bicycle pocket carpet
+blanket doctor lawyer pilot farmer basket candle curtain mirror pillow hammer ticket wallet umbrella mushroom cabbage
+carrot pumpkin rabbit tiger monkey dolphin penguin harbour village castle palace desert island forest valley
+""".split()
+# Words that begin as a command does, or differ from one by a sound or two: the hardest there are.
+UNKNOWN_NEAR = """
+nice time lion fire sky hide sticks fits seventh severed silver tooth tune throw fort fault fourth cereal zebra zoom
+eighty nineteen ninety nun yesterday yell jest nod knob stomp stall stark
 """.split()
 
 # Voices of other languages that read English respelled in their own spelling: people with an accent say it much so.
@@ -179,6 +184,7 @@ def plan():
                 say("test", word, word, voice(accent, variant), rng.random() < 0.5)
             for _ in range(2):
                 say("test", "unknown", rng.choice(UNKNOWN_TEST), voice(accent, variant))
+            say("test", "unknown", rng.choice(UNKNOWN_NEAR), voice(accent, variant))
     return rows
 
 

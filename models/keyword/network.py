@@ -32,7 +32,7 @@ class Block(nn.Module):
 
 class Network(nn.Module):
     # (channels, stride) of each block: 25 x 10 positions of 40 ms by 4 mels, then 13 x 5
-    BLOCKS = ((96, 2), (96, 1), (96, 1), (96, 1), (96, 1), (160, 2), (160, 1), (160, 1))
+    BLOCKS = ((64, 2), (96, 1), (96, 1), (96, 1), (160, 2), (160, 1), (160, 1))
 
     def __init__(self, stem=32, blocks=BLOCKS, dropout=0.1):
         super().__init__()
@@ -44,7 +44,7 @@ class Network(nn.Module):
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(n, len(LABELS)))
 
     def logits(self, x):
-        x = torch.maximum(x - x.amax((1, 2, 3), keepdim=True), torch.tensor(-RANGE)) * (2 / RANGE) + 1
+        x = (x - x.amax((1, 2, 3), keepdim=True)).clamp(min=-RANGE) * (2 / RANGE) + 1
         return self.head(self.body(x).mean((2, 3)))
 
     def forward(self, x):

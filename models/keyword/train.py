@@ -75,7 +75,7 @@ def main():
     dev = augment.load(args.dir, "dev", trimmed=False)
     dry = features.log_mel(torch.from_numpy(np.stack([augment.fit(dev.clip(i)) for i in range(len(dev))])))
     dry_label = torch.from_numpy(dev.label)
-    wet, wet_label = augment.Augment(augment.load(args.dir, "dev"), 99).batch(1500)
+    wet, wet_label = augment.Augment(augment.load(args.dir, "dev"), 99).batch(1500, views=1)
 
     net = Network().to(memory_format=torch.channels_last)
     mean = copy.deepcopy(net)
