@@ -93,6 +93,7 @@ static ledge_status model_build(file_map *map, const char *folder, const ledge_m
   m->map = map;
   m->weights = weight_store_create();
   ledge_status status = m->weights ? LEDGE_OK : error_memory(error, sizeof *m, "a model");
+  if (!status) weight_store_set_map(m->weights, map);
   if (!status && options->disable_passes) {
     m->disable_passes = mem_strndup(options->disable_passes, strlen(options->disable_passes));
     if (!m->disable_passes) status = error_memory(error, strlen(options->disable_passes), "options");

@@ -10,9 +10,15 @@
 #ifndef BACKEND_BACKEND_H
 #define BACKEND_BACKEND_H
 
+#include "base/map.h"
 #include "ops/op.h"
 
 typedef struct weight_store weight_store;
+/* Where the constants are mapped from (one reference is kept), so that weight_store_release can give pages back. */
+void weight_store_set_map(weight_store *s, file_map *map);
+/* The constant data[bytes] has been packed and is hardly read again: its pages of the mapped file are given back to the
+ * system, which reads them anew if they are. Constants elsewhere are left alone. */
+void weight_store_release(weight_store *s, const void *data, size_t bytes);
 /* Fills dst[bytes] (zeroed, 64-byte aligned) from the constant. */
 typedef void (*weight_pack_fn)(const void *arg, void *dst);
 

@@ -21,6 +21,7 @@ struct weight_store {
   pthread_mutex_t mutex;
   weight_entry *buckets[256];
   size_t bytes;
+  file_map *map;
 };
 
 weight_store *weight_store_create(void) {
@@ -45,6 +46,7 @@ void weight_store_unref(weight_store *s) {
       mem_free(e);
     }
   }
+  file_map_unref(s->map);
   pthread_mutex_destroy(&s->mutex);
   mem_free(s);
 }
@@ -54,6 +56,14 @@ size_t weight_store_bytes(weight_store *s) {
   size_t bytes = s->bytes;
   pthread_mutex_unlock(&s->mutex);
   return bytes;
+}
+
+void weight_store_set_map(weight_store *s, file_map *map) { s->map = file_map_ref(map); }
+
+void weight_store_release(weight_store *s, const void *data, size_t bytes) {
+  if (!s->map || !file_map_is_file(s->map)) return;
+  const uint8_t *base = file_map_data(s->map), *at = data;
+  if (at >= base && (size_t)(at - base) < file_map_size(s->map)) file_map_drop(s->map, (size_t)(at - base), bytes);
 }
 
 static weight_entry **weight_bucket(weight_store *s, const void *key) {

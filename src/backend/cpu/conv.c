@@ -49,6 +49,7 @@ static ledge_status conv_prepare(const kernel_request *r, kernel *ret, ledge_err
   const conv_pack_args args = {&s->plan, w->data, cpu_f32(b)};
   TRY(weight_store_get(r->weights, w->data, "conv_f32", key, (int)(sizeof key / sizeof *key), s->plan.packed_bytes, conv_pack,
                        &args, &s->packed, error));
+  weight_store_release(r->weights, w->data, tensor_bytes(w));
   *ret = (kernel){conv_run, s, s->plan.scratch_bytes, conv_algo_name(s->plan.params.algo), conv_multiply_adds(&p)};
   return LEDGE_OK;
 }

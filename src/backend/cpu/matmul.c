@@ -83,6 +83,7 @@ static ledge_status matmul_finish(const kernel_request *r, matmul_state *s, cons
     TRY(weight_store_get(r->weights, b->data, "gemm_f32", key, (int)(sizeof key / sizeof *key), s->plan.packed_b_bytes,
                          matmul_pack, &args, &packed, error));
     s->packed = packed;
+    weight_store_release(r->weights, b->data, tensor_bytes(b));
   }
   *ret = (kernel){matmul_run, s, s->plan.scratch_bytes, gemm_f32_plan_name(&s->plan),
                   (double)s->n_batch * (double)p->m * (double)p->n * (double)p->k};
