@@ -6,6 +6,8 @@
 
 /* ---- LinearRegressor, LinearClassifier ---- */
 
+enum { LINEAR_FEW = 512 }; /* numbers and scores of a row that lie on the stack */
+
 typedef struct linear {
   int64_t n, features, outputs; /* rows; numbers a row; scores a row */
   const float *weights, *bias;  /* [outputs, features], [outputs] or NULL */
@@ -56,7 +58,8 @@ static ledge_status regressor_run(op_ctx *c) {
   linear m;
   TRY(linear_read(c, &m, false));
   float *y = op_out(c, 0)->data;
-  double *x = op_scratch(c, (size_t)(m.features + m.outputs), sizeof *x);
+  double few[LINEAR_FEW],
+      *x = m.features + m.outputs <= LINEAR_FEW ? few : op_scratch(c, (size_t)(m.features + m.outputs), sizeof *x);
   if (!x) return LEDGE_ERROR_MEMORY;
   double *scores = x + m.features;
   for (int64_t r = 0; r < m.n; r++) {
@@ -65,7 +68,7 @@ static ledge_status regressor_run(op_ctx *c) {
     ml_post_apply(m.post, scores, m.outputs);
     for (int64_t k = 0; k < m.outputs; k++) y[r * m.outputs + k] = (float)scores[k];
   }
-  op_scratch_free(x);
+  if (x != few) op_scratch_free(x);
   return LEDGE_OK;
 }
 
@@ -98,7 +101,7 @@ static ledge_status classifier_run(op_ctx *c) {
   TRY(linear_read(c, &m, true));
   tensor *z = op_out(c, 1);
   int64_t n = m.outputs + m.mirrored;
-  double *x = op_scratch(c, (size_t)(m.features + n), sizeof *x);
+  double few[LINEAR_FEW], *x = m.features + n <= LINEAR_FEW ? few : op_scratch(c, (size_t)(m.features + n), sizeof *x);
   if (!x) return LEDGE_ERROR_MEMORY;
   double *scores = x + m.features;
   ledge_status status = LEDGE_OK;
@@ -110,7 +113,7 @@ static ledge_status classifier_run(op_ctx *c) {
     for (int64_t k = 0; z && k < n; k++) ((float *)z->data)[r * n + k] = (float)scores[k];
     status = classifier_label(c, &m, classifier_top(&m, scores, n), r);
   }
-  op_scratch_free(x);
+  if (x != few) op_scratch_free(x);
   return status;
 }
 

@@ -13,8 +13,7 @@ typedef struct nms_job {
   float iou, score;
   bool by_score, centre;
   nms_box *box;
-  uint64_t *keys;
-  int64_t *candidate; /* which box a key belongs to */
+  int64_t *candidate; /* boxes that take part */
   order_item *items;
   int64_t (*found)[3];
   int64_t n_found, cap_found;
@@ -62,11 +61,13 @@ static ledge_status nms_class(op_ctx *c, nms_job *j, int64_t batch, int64_t clas
     if (scores[i] != scores[i] || (j->by_score && !(scores[i] > j->score))) continue;
     j->candidate[n++] = i;
   }
+  order_first order = {.items = j->items, .k = n};
   for (int64_t i = 0; i < n; i++) {
-    order_keys(LEDGE_F32, scores, j->candidate[i], 0, 1, &j->keys[i]);
-    j->keys[i] = ~j->keys[i];
+    uint64_t key;
+    order_keys(LEDGE_F32, scores, j->candidate[i], 0, 1, &key);
+    order_add(&order, ~key, i);
   }
-  order_smallest(j->keys, n, n, j->items);
+  order_finish(&order);
   for (int64_t i = 0; i < n && j->n_found - start < j->limit; i++) {
     int64_t box = j->candidate[j->items[i].index];
     bool keep = true;
@@ -80,8 +81,7 @@ static ledge_status nms_class(op_ctx *c, nms_job *j, int64_t batch, int64_t clas
 static ledge_status nms_all(op_ctx *c, nms_job *j) {
   size_t n = (size_t)j->n;
   j->box = op_scratch(c, n, sizeof *j->box);
-  j->keys = j->box ? op_scratch(c, n, sizeof *j->keys) : NULL;
-  j->candidate = j->keys ? op_scratch(c, n, sizeof *j->candidate) : NULL;
+  j->candidate = j->box ? op_scratch(c, n, sizeof *j->candidate) : NULL;
   j->items = j->candidate ? op_scratch(c, n, sizeof *j->items) : NULL;
   if (!j->items) return LEDGE_ERROR_MEMORY;
   for (int64_t b = 0; n && j->limit > 0 && b < j->batches; b++) {
@@ -129,7 +129,6 @@ static ledge_status nms_run(op_ctx *c) {
   mem_free(j.found);
   op_scratch_free(j.items);
   op_scratch_free(j.candidate);
-  op_scratch_free(j.keys);
   op_scratch_free(j.box);
   return status;
 }

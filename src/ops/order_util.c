@@ -47,20 +47,24 @@ static void sift(order_item *heap, int64_t n, int64_t at) {
   heap[at] = item;
 }
 
-void order_smallest(const uint64_t *keys, int64_t n, int64_t k, order_item *items) {
-  if (k <= 0) return;
-  for (int64_t i = 0; i < k; i++) items[i] = (order_item){keys[i], i};
-  for (int64_t i = k / 2; i-- > 0;) sift(items, k, i);
-  for (int64_t i = k; i < n; i++) {
-    if (keys[i] >= items[0].key) continue; /* equal ones have the higher index */
-    items[0] = (order_item){keys[i], i};
-    sift(items, k, 0);
+void order_add(order_first *o, uint64_t key, int64_t index) {
+  if (o->n < o->k) {
+    o->items[o->n++] = (order_item){key, index};
+    for (int64_t i = o->n == o->k ? o->k / 2 : 0; i-- > 0;) sift(o->items, o->k, i);
+  } else if (o->k > 0 && key < o->items[0].key) { /* an equal one comes behind: its index is higher */
+    o->items[0] = (order_item){key, index};
+    sift(o->items, o->k, 0);
   }
-  for (int64_t i = k - 1; i > 0; i--) {
-    order_item top = items[0];
-    items[0] = items[i];
-    items[i] = top;
-    sift(items, i, 0);
+}
+
+void order_finish(order_first *o) {
+  if (o->n < o->k)
+    for (int64_t i = o->n / 2; i-- > 0;) sift(o->items, o->n, i);
+  for (int64_t i = o->n - 1; i > 0; i--) {
+    order_item top = o->items[0];
+    o->items[0] = o->items[i];
+    o->items[i] = top;
+    sift(o->items, i, 0);
   }
 }
 

@@ -14,8 +14,14 @@ typedef struct order_item {
   int64_t index;
 } order_item;
 
-/* The k first of n keys, k <= n, in order, into items[k]: O(n log k). */
-void order_smallest(const uint64_t *keys, int64_t n, int64_t k, order_item *items);
+/* The k first of any number of keys: a heap in items[k]. Keys come with rising indices; O(log k) each. order_finish
+ * puts the items in order; there are o->n of them, k or as many as keys came. */
+typedef struct order_first {
+  order_item *items;
+  int64_t k, n;
+} order_first;
+void order_add(order_first *o, uint64_t key, int64_t index);
+void order_finish(order_first *o);
 
 /* Sorts index[n] by `compare`, which is negative, 0 or positive as item a comes before, with or after b. Stable, with
  * scratch[n]: O(n log n). */

@@ -1,8 +1,8 @@
 /* ops/pad: Pad (all versions) and CenterCropPad.
  *
- * Each axis gets a table: which entry of the input stands at each place of the output, or -1 for the constant. Negative
- * pads cut first; reflect, edge and wrap then repeat what is left, as often as it takes (numpy.pad). What lies behind
- * the last padded axis moves as one block. */
+ * Each axis tells which entry of the input stands at each place of the output, or that the constant does. Negative pads
+ * cut first; reflect, edge and wrap then repeat what is left, as often as it takes (numpy.pad). What lies behind the
+ * last padded axis moves as one block. */
 #include "ops/move_util.h"
 
 typedef struct pad_plan {
@@ -103,7 +103,7 @@ static int64_t pad_source(const pad_plan *p, int axis, int64_t n, int64_t at) {
 typedef struct pad_job {
   tensor *y;
   const tensor *x, *fill; /* fill: NULL for zero */
-  const int64_t *sources[LEDGE_MAX_RANK];
+  const pad_plan *plan;
   int inner; /* the last padded axis; what lies behind it is a block of `block` elements */
   int64_t block;
 } pad_job;
@@ -112,21 +112,24 @@ static ledge_status pad_fill(op_ctx *c, const pad_job *j, int64_t at, int64_t n)
   return j->fill ? move_fill(c, j->y, at, n, j->fill, 0) : move_zero(c, j->y, at, n);
 }
 
-/* One row along the inner axis: runs of consecutive sources move at once. `from` < 0: all of it is the constant. */
-static ledge_status pad_row(op_ctx *c, const pad_job *j, int64_t to, int64_t from) {
-  int64_t n = j->y->dims[j->inner];
-  const int64_t *source = j->sources[j->inner];
-  for (int64_t i = 0, end; i < n; i = end) {
-    end = i + 1;
-    if (from < 0 || source[i] < 0) {
-      while (end < n && (from < 0 || source[end] < 0)) end++;
-      TRY(pad_fill(c, j, to + i * j->block, (end - i) * j->block));
-    } else {
-      while (end < n && source[end] == source[end - 1] + 1) end++;
-      TRY(move_run(c, j->y, to + i * j->block, j->x, from + source[i] * j->block, (end - i) * j->block));
-    }
+/* Blocks [first, end) of a row, which lie outside of the input. */
+static ledge_status pad_side(op_ctx *c, const pad_job *j, int64_t to, int64_t from, int64_t first, int64_t end) {
+  if (j->plan->mode == PAD_CONSTANT) return pad_fill(c, j, to + first * j->block, (end - first) * j->block);
+  for (int64_t i = first; i < end; i++) {
+    int64_t source = pad_source(j->plan, j->inner, j->x->dims[j->inner], i);
+    TRY(move_run(c, j->y, to + i * j->block, j->x, from + source * j->block, j->block));
   }
   return LEDGE_OK;
+}
+
+/* One row along the inner axis. `from` < 0: all of it is the constant. */
+static ledge_status pad_row(op_ctx *c, const pad_job *j, int64_t to, int64_t from) {
+  int64_t b = j->plan->before[j->inner], a = j->plan->after[j->inner], n = j->y->dims[j->inner];
+  if (from < 0) return pad_fill(c, j, to, n * j->block);
+  int64_t first = b > 0 ? b : 0, end = n - (a > 0 ? a : 0), skip = b < 0 ? -b : 0;
+  TRY(pad_side(c, j, to, from, 0, first));
+  TRY(move_run(c, j->y, to + first * j->block, j->x, from + skip * j->block, (end - first) * j->block));
+  return pad_side(c, j, to, from, end, n);
 }
 
 static ledge_status pad_rows(op_ctx *c, const pad_job *j) {
@@ -137,7 +140,7 @@ static ledge_status pad_rows(op_ctx *c, const pad_job *j) {
   for (int64_t r = 0; r < rows; r++) {
     int64_t from = 0;
     for (int k = 0; k < j->inner && from >= 0; k++) {
-      int64_t s = j->sources[k][at[k]];
+      int64_t s = pad_source(j->plan, k, x->dims[k], at[k]);
       from = s < 0 ? -1 : from + s * strides[k];
     }
     TRY(pad_row(c, j, r * row, from));
@@ -150,22 +153,11 @@ static ledge_status pad_apply(op_ctx *c, const pad_plan *p, const tensor *fill) 
   const tensor *x = op_in(c, 0);
   tensor *y = op_out(c, 0);
   if (!tensor_elements(y)) return LEDGE_OK;
-  pad_job j = {.y = y, .x = x, .fill = fill, .inner = x->rank - 1};
+  pad_job j = {.y = y, .x = x, .fill = fill, .plan = p, .inner = x->rank - 1};
   while (j.inner >= 0 && !p->before[j.inner] && !p->after[j.inner]) j.inner--;
   if (j.inner < 0) return move_run(c, y, 0, x, 0, tensor_elements(x));
   j.block = tensor_span(x, j.inner + 1, x->rank);
-  int64_t entries = 0;
-  for (int i = 0; i <= j.inner; i++) entries += y->dims[i];
-  int64_t *table = op_scratch(c, (size_t)entries, sizeof *table);
-  if (!table) return LEDGE_ERROR_MEMORY;
-  int64_t *next = table;
-  for (int i = 0; i <= j.inner; i++) {
-    j.sources[i] = next;
-    for (int64_t k = 0; k < y->dims[i]; k++) *next++ = pad_source(p, i, x->dims[i], k);
-  }
-  ledge_status status = pad_rows(c, &j);
-  op_scratch_free(table);
-  return status;
+  return pad_rows(c, &j);
 }
 
 static ledge_status pad_run(op_ctx *c) {

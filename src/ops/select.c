@@ -25,25 +25,27 @@ static ledge_status topk_infer(op_ctx *c) {
   return op_shape(c, 1, LEDGE_I64, x->rank, dims);
 }
 
-static ledge_status topk_rows(op_ctx *c, int axis, int64_t k, uint64_t *keys, order_item *items, int64_t *offsets) {
+enum { TOPK_KEYS = 256 }; /* made at once; also the largest k whose heap lies on the stack */
+
+static ledge_status topk_rows(op_ctx *c, int axis, int64_t k, order_item *items) {
   const tensor *x = op_in(c, 0);
   tensor *values = op_out(c, 0), *indices = op_out(c, 1);
   int64_t outer = tensor_span(x, 0, axis), inner = tensor_span(x, axis + 1, x->rank), n = x->dims[axis];
-  bool largest = c->node->version < 11 || op_int(c, "largest", 1) != 0;
+  uint64_t keys[TOPK_KEYS], flip = c->node->version < 11 || op_int(c, "largest", 1) != 0 ? UINT64_MAX : 0;
   for (int64_t row = 0; row < outer * inner; row++) {
     int64_t from = row / inner * n * inner + row % inner, to = row / inner * k * inner + row % inner;
-    order_keys(x->dtype, x->data, from, inner, n, keys);
-    for (int64_t i = 0; largest && i < n; i++) keys[i] = ~keys[i];
-    order_smallest(keys, n, k, items);
+    order_first first = {.items = items, .k = k};
+    for (int64_t at = 0; at < n; at += TOPK_KEYS) {
+      int64_t some = n - at < TOPK_KEYS ? n - at : TOPK_KEYS;
+      order_keys(x->dtype, x->data, from + at * inner, inner, some, keys);
+      for (int64_t i = 0; i < some; i++) order_add(&first, keys[i] ^ flip, at + i);
+    }
+    order_finish(&first);
     for (int64_t i = 0; i < k; i++) {
       if (indices) ((int64_t *)indices->data)[to + i * inner] = items[i].index;
-      offsets[i] = from + items[i].index * inner;
+      int64_t source = from + items[i].index * inner;
+      if (values) TRY(move_pick(c, values, to + i * inner, x, &source, 1));
     }
-    if (!values) continue;
-    if (inner == 1)
-      TRY(move_pick(c, values, to, x, offsets, k));
-    else
-      for (int64_t i = 0; i < k; i++) TRY(move_run(c, values, to + i * inner, x, offsets[i], 1));
   }
   return LEDGE_OK;
 }
@@ -53,14 +55,12 @@ static ledge_status topk_run(op_ctx *c) {
   int axis;
   TRY(op_axis(c, op_int(c, "axis", -1), x->rank, &axis));
   if (!y || !tensor_elements(y)) return LEDGE_OK;
-  int64_t n = x->dims[axis], k = y->dims[axis];
-  uint64_t *keys = op_scratch(c, (size_t)n, sizeof *keys);
-  order_item *items = keys ? op_scratch(c, (size_t)k, sizeof *items) : NULL;
-  int64_t *offsets = items ? op_scratch(c, (size_t)k, sizeof *offsets) : NULL;
-  ledge_status status = offsets ? topk_rows(c, axis, k, keys, items, offsets) : LEDGE_ERROR_MEMORY;
-  op_scratch_free(offsets);
-  op_scratch_free(items);
-  op_scratch_free(keys);
+  order_item few[TOPK_KEYS];
+  int64_t k = y->dims[axis];
+  order_item *items = k <= TOPK_KEYS ? few : op_scratch(c, (size_t)k, sizeof *items);
+  if (!items) return LEDGE_ERROR_MEMORY;
+  ledge_status status = topk_rows(c, axis, k, items);
+  if (items != few) op_scratch_free(items);
   return status;
 }
 
