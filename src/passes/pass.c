@@ -6,10 +6,6 @@
 #include <assert.h>
 #include <math.h>
 
-#define PASS(name, standard) ledge_status pass_##name(pass_run *p);
-#include "passes/passes.def"
-#undef PASS
-
 static const struct {
   const char *name;
   pass_fn run;

@@ -31,6 +31,9 @@ typedef struct pass_run {
 } pass_run;
 
 typedef ledge_status (*pass_fn)(pass_run *p);
+#define PASS(name, standard) ledge_status pass_##name(pass_run *p);
+#include "passes/passes.def"
+#undef PASS
 
 /* Runs the passes over m in place. Resolves the nodes that they make. */
 ledge_status passes_run(model *m, const pass_options *options, ledge_error *error);
