@@ -547,9 +547,9 @@ static ledge_status gqa_read(op_ctx *c, gqa *s) {
   TRY(expect_dims(c, GQA_SINK, 1, &s->heads));
   OP_NEED(c, GQA_TOTAL);
   s->total = tensor_i64(op_in(c, GQA_TOTAL), 0);
-  if (s->total < s->n_q)
-    return op_fail(c, LEDGE_ERROR_DATA, "total_sequence_length %lld is below the %lld new rows", (long long)s->total,
-                   (long long)s->n_q);
+  if (s->total < s->n_q || s->total - s->n_q > s->n_past)
+    return op_fail(c, LEDGE_ERROR_DATA, "total_sequence_length %lld does not fit %lld past and %lld new rows",
+                   (long long)s->total, (long long)s->n_past, (long long)s->n_q);
   s->n_present = s->n_past > s->total ? s->n_past : s->total;
   s->bias = op_in(c, GQA_BIAS);
   return read_bias(c, GQA_BIAS, s->batch, s->heads, s->n_q, s->total);
