@@ -1,5 +1,6 @@
-/* ops/qlinear: integer products with scales: MatMulInteger, QLinearMatMul, QLinearConv. Sums are exact in int64; the
- * rescaling is one double product, rounded half to even and saturated. */
+/* ops/qlinear: integer products with scales: MatMulInteger, QLinearMatMul, QLinearConv. Sums are exact in int64. Where
+ * the output is of integers, the rescaling is what ONNX Runtime does, in float32: the sum times (x_scale * w_scale /
+ * y_scale), rounded half to even and saturated; float8 is rescaled in double. */
 #include "ops/fused.h"
 #include "ops/real.h"
 #include "ops/window.h"
@@ -90,19 +91,27 @@ static void quant_store(tensor *y, int64_t at, double v, double zero) {
   dtype_store_f64(y->dtype, y->data, at, v + zero);
 }
 
+static double rescale(double sum, double x_scale, double w_scale, double y_scale) {
+  float scale = (float)x_scale * (float)w_scale / (float)y_scale;
+  return (double)((float)sum * scale);
+}
+
 static ledge_status qlinearmatmul_run(op_ctx *c) {
   quant_matmul q;
   TRY(quant_read(c, 0, 3, 2, 5, &q));
   tensor *y = op_out(c, 0);
   const tensor *a_scale = op_in(c, 1), *b_scale = op_in(c, 4);
   double y_scale = tensor_f64(op_in(c, 6), 0), zero = tensor_f64(op_in(c, 7), 0);
+  bool integers = dtype_is_integer(y->dtype);
   int64_t rows = q.a->rank > 1 ? q.a->dims[q.a->rank - 2] : 1, at = 0;
   for (int64_t n = 0; n < q.s.n_batch; n++) {
     int64_t at_a, at_b;
     fused_matmul_offsets(&q.s, q.a, q.b, n, &at_a, &at_b);
     for (int64_t i = 0; i < q.s.m; i++)
-      for (int64_t j = 0; j < q.s.n; j++)
-        quant_store(y, at++, quant_sum(&q, at_a, at_b, i, j) * (parameter(a_scale, i % rows, 1) * parameter(b_scale, j, 1) / y_scale), zero);
+      for (int64_t j = 0; j < q.s.n; j++) {
+        double sum = quant_sum(&q, at_a, at_b, i, j), as = parameter(a_scale, i % rows, 1), bs = parameter(b_scale, j, 1);
+        quant_store(y, at++, integers ? rescale(sum, as, bs, y_scale) : sum * (as * bs / y_scale), zero);
+      }
   }
   return LEDGE_OK;
 }
@@ -155,7 +164,7 @@ static ledge_status qconv_run(op_ctx *c) {
   tensor *y = op_out(c, 0);
   int64_t in_span = shape_elements(s.w.rank, s.w.in), out_span = shape_elements(s.w.rank, s.w.out), taps = shape_elements(s.w.rank, s.w.kernel);
   int64_t o[WINDOW_MAX] = {0}, k[WINDOW_MAX], x_zero = tensor_i64(op_in(c, 2), 0);
-  double scale = tensor_f64(op_in(c, 1), 0) / tensor_f64(op_in(c, 6), 0), y_zero = tensor_f64(op_in(c, 7), 0);
+  double x_scale = tensor_f64(op_in(c, 1), 0), y_scale = tensor_f64(op_in(c, 6), 0), y_zero = tensor_f64(op_in(c, 7), 0);
   int64_t *from = op_scratch(c, (size_t)taps, sizeof *from); /* where each tap reads in its plane, -1 outside */
   if (!from) return LEDGE_ERROR_MEMORY;
   for (int64_t at = 0; at < out_span; at++) {
@@ -177,7 +186,7 @@ static ledge_status qconv_run(op_ctx *c) {
           for (int64_t t = 0; t < taps; t++)
             if (from[t] >= 0) sum += (tensor_i64(x, plane + from[t]) - x_zero) * (tensor_i64(w, row + t) - w_zero);
         }
-        quant_store(y, (b * s.channels_out + m) * out_span + at, (double)sum * (scale * parameter(op_in(c, 4), m, 1)), y_zero);
+        quant_store(y, (b * s.channels_out + m) * out_span + at, rescale((double)sum, x_scale, parameter(op_in(c, 4), m, 1), y_scale), y_zero);
       }
     for (int i = s.w.rank - 1; i >= 0 && ++o[i] == s.w.out[i]; i--) o[i] = 0;
   }
