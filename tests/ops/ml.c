@@ -137,6 +137,12 @@ static const op_case svm_cases[] = {
      "rho=[0.0,0.0,0.0] classlabels_ints=[0,1,2]",
      {"f32[1x1] 1"},
      {"i64[1] 0", "f32[1x3] -1 4 -5"}},
+    {ML "SVMClassifier",
+     1,
+     "coefficients=[1.0,-1.0] support_vectors=[1.0,-1.0] vectors_per_class=[1,1] rho=[0.25] classlabels_ints=[4,6] "
+     "prob_a=[-1.0] prob_b=[0.0]",
+     {"f32[1x1] 1"},
+     {"i64[1] 4", "f32[1x2] 0.904650535 0.095349465"}}, /* two classes: the pair's own probability */
     {ML "SVMClassifier", 1, "coefficients=[1.0] rho=[0.0] vectors_per_class=[-1]", {"f32[1x1] *"}, {"error format"}},
 };
 
@@ -219,6 +225,44 @@ static const op_case tree_cases[] = {
     {ML "TreeEnsembleClassifier", 1, STUMP "class_treeids=[0]", {"f32[1x1] 1"}, {"error format", "-"}},
 };
 
+/* One branch of each kind over the leaves -1 and 1; rows are x < 1.5, x = 1.5, x > 1.5, NaN, and more of the last. */
+#define BRANCH(mode)                                                                                       \
+  {                                                                                                        \
+    ML "TreeEnsembleRegressor", 1,                                                                         \
+        "nodes_treeids=[0,0,0] nodes_nodeids=[0,1,2] nodes_featureids=[1,0,0] nodes_values=[1.5,0.0,0.0] " \
+        "nodes_modes=['" mode                                                                              \
+        "','LEAF','LEAF'] nodes_truenodeids=[1,0,0] nodes_falsenodeids=[2,0,0] n_targets=1 "               \
+        "aggregate_function='MIN' target_treeids=[0,0] target_nodeids=[1,2] target_ids=[0,0] "             \
+        "target_weights=[1.0,-1.0]"
+#define ROWS "f64[6x2] 0 1 0 1.5 0 2 0 nan 0 nan 0 nan"
+static const op_case branch_cases[] = {BRANCH("BRANCH_LEQ"), {ROWS}, {"f32[6x1] 1 1 -1 -1 -1 -1"}}, BRANCH("BRANCH_LT"),
+                     {ROWS}, {
+  "f32[6x1] 1 -1 -1 -1 -1 -1"
+}
+}
+, BRANCH("BRANCH_GTE"), {ROWS}, { "f32[6x1] -1 1 1 -1 -1 -1" }
+}
+, BRANCH("BRANCH_GT"), {ROWS}, { "f32[6x1] -1 -1 1 -1 -1 -1" }
+}
+, BRANCH("BRANCH_EQ"), {ROWS}, { "f32[6x1] -1 1 -1 -1 -1 -1" }
+}
+, BRANCH("BRANCH_NEQ"), {ROWS}, { "f32[6x1] 1 -1 1 -1 -1 -1" }
+}
+, BRANCH("BRANCH_WHAT"), {ROWS}, { "error format" }
+}
+,
+    /* children before parents: no circle all the same */
+    {ML "TreeEnsemble",
+     5,
+     "n_targets=1 tree_roots=[2,2,2,2,2] nodes_modes={u8[3] 0 0 0} nodes_featureids=[0,0,0] nodes_splits={f32[3] 1 3 "
+     "2} "
+     "nodes_truenodeids=[0,2,0] nodes_trueleafs=[1,1,0] nodes_falsenodeids=[1,3,1] nodes_falseleafs=[1,1,0] "
+     "leaf_targetids=[0,0,0,0] leaf_weights={f32[4] 1 2 3 4} aggregate_function=0",
+     {"f32[5x1] 0 1.5 2.5 3.5 2"},
+     {"f32[5x1] 1 2 3 4 2"}},
+}
+;
+
 #define FIVE                                                                                                 \
   "n_targets=2 tree_roots=[0] nodes_modes={u8[2] 0 6} nodes_featureids=[0,1] nodes_splits={f32[2] 1.5 nan} " \
   "nodes_truenodeids=[0,1] nodes_trueleafs=[1,1] nodes_falsenodeids=[1,2] nodes_falseleafs=[0,1] "           \
@@ -247,6 +291,7 @@ TEST(linear)
 TEST(encode)
 TEST(svm)
 TEST(tree)
+TEST(branch)
 TEST(ensemble)
 
 /* ---- maps ---- */
@@ -317,4 +362,4 @@ static void test_map(void) {
 }
 
 TEST_MAIN({"linear", test_linear}, {"encode", test_encode}, {"svm", test_svm}, {"tree", test_tree},
-          {"ensemble", test_ensemble}, {"map", test_map})
+          {"branch", test_branch}, {"ensemble", test_ensemble}, {"map", test_map})
