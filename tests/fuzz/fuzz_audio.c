@@ -24,6 +24,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     FUZZ_CHECK(audio_features_parse(specs[choice & 3], &f, NULL) == LEDGE_OK);
     (void)!audio_features_run(&f, &clip, &t, &e);
   }
+  uint8_t *file = NULL;
+  size_t file_size;
+  if (status == LEDGE_OK && tensor_elements(&clip.samples) < 1 << 14) {
+    FUZZ_CHECK(audio_encode_wav(&clip.samples, clip.sample_rate, &file, &file_size, NULL) == LEDGE_OK);
+    FUZZ_CHECK(audio_decode_wav(file, file_size, &wav, NULL) == LEDGE_OK &&
+               tensor_same_shape(&wav.samples, &clip.samples));
+    mem_free(file);
+  }
   audio_deinit(&clip);
   audio_deinit(&wav);
   tensor_deinit(&t);
