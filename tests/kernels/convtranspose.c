@@ -46,7 +46,8 @@ static void check_params(rng *r, convtranspose_f32_params p, uint32_t isa) {
       TEST_FAIL("other bits with %d threads", threads);
   }
   double error = test_array_error(got[1].data, want.data, ny);
-  if (!(error <= 2e-6))
+  /* Of what a clamp leaves, at most 0.5: the sums whose rounding this is were ten times that. */
+  if (!(error <= (p.epilogue.act ? 1e-5 : 2e-6)))
     TEST_FAIL("isa %x rank %d, %lld to %lld channels in %lld groups: error %g", isa, p.rank, (long long)p.channels_in,
               (long long)p.channels_out, (long long)p.groups, error);
   for (int threads = 1; threads <= 3; threads++) test_array_free(&got[threads]);
