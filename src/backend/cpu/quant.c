@@ -290,8 +290,8 @@ static ledge_status qadd_prepare(const kernel_request *r, kernel *ret, ledge_err
       return LEDGE_OK;
   qlinear_add_params *p = cpu_state(r, sizeof *p, error);
   if (!p) return LEDGE_ERROR_MEMORY;
-  *p = (qlinear_add_params){*cpu_f32(op_in(c, 1)), *cpu_f32(op_in(c, 4)), *cpu_f32(op_in(c, 6)), zero_of(op_in(c, 2)),
-                            zero_of(op_in(c, 5)),  zero_of(op_in(c, 7)),  is_signed(a)};
+  *p = qlinear_add_prepare(*cpu_f32(op_in(c, 1)), zero_of(op_in(c, 2)), *cpu_f32(op_in(c, 4)), zero_of(op_in(c, 5)),
+                           *cpu_f32(op_in(c, 6)), zero_of(op_in(c, 7)), is_signed(a));
   *ret = (kernel){qadd_run, p, 0, "qlinear add", 0};
   return LEDGE_OK;
 }

@@ -1,9 +1,9 @@
 /* kernels/qlinear: convolutions and sums of 8-bit numbers.
  *
  *   convolution   y = saturate(round((sum (x - x_zero) (w - w_zero) + bias) * multiplier[channel]) + y_zero)
- *   addition      y = saturate(round(((a - a_zero) a_scale + (b - b_zero) b_scale) / y_scale) + y_zero)
+ *   addition      y = saturate(round(((a - a_zero) a_scale + (b - b_zero) b_scale) / y_scale + y_zero))
  *
- * with exact int32 sums (modulo 2^32), float32 steps in the order written, and ties to even. Images are [batch,
+ * with exact int32 sums (modulo 2^32), float32 steps, and ties to even. Images are [batch,
  * channels, spatial...] or, channels_last, [batch, spatial..., channels]; weights [out, in / groups, kernel...]. A
  * convolution goes strip by strip of output pixels, each within one thread's caches:
  *
@@ -17,11 +17,14 @@
 
 #include "kernels/gemm_i8/gemm_i8.h"
 
+/* The addition in the form that ONNX Runtime computes: fma(a, a_ratio, fma(b, b_ratio, fixed)), then rounded, with
+ * a_ratio = a_scale / y_scale and fixed = y_zero - (a_ratio a_zero + b_ratio b_zero). A tie is one of the whole sum. */
 typedef struct qlinear_add_params {
-  float a_scale, b_scale, y_scale;
-  int32_t a_zero, b_zero, y_zero;
+  float a_ratio, b_ratio, fixed;
   bool is_signed;
 } qlinear_add_params;
+qlinear_add_params qlinear_add_prepare(float a_scale, int32_t a_zero, float b_scale, int32_t b_zero, float y_scale,
+                                       int32_t y_zero, bool is_signed);
 
 typedef struct qlinear_kernels {
   /* sums[i] = start[i] + sum_t taps[t][i] * w[t * c + i] for i < c; taps are u8, or i8 where is_signed. */
@@ -31,6 +34,8 @@ typedef struct qlinear_kernels {
 } qlinear_kernels;
 KERNEL_VARIANTS_DECLARE(qlinear);
 extern const qlinear_kernels qlinear__ref;
+/* The reference's add, for machines without fused multiply-add too. */
+void qlinear_add_ref(const qlinear_add_params *p, const void *a, const void *b, void *y, int64_t n);
 
 void qlinear_add(const qlinear_add_params *p, const void *a, const void *b, void *y, int64_t n, pool *threads);
 

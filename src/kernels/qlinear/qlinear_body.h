@@ -55,15 +55,15 @@ static void depthwise(const uint8_t *const *taps, int64_t n_taps, int64_t c, con
     run_depthwise(taps, n_taps, c, w, start, sums, false);
 }
 
+#ifndef QLINEAR_ADD /* an ISA without fused multiply-add brings another */
+#define QLINEAR_ADD add
 /* Clamped before it is rounded, which gives the same and keeps the conversion within int32. NaN becomes the lowest. */
 VF_WORD vi add_vector(const qlinear_add_params *p, vi a, vi b, bool is_signed) {
-  vf x = vf_mul(vf_from_vi(vi_sub(a, vi_set1(p->a_zero))), vf_set1(p->a_scale));
-  vf y = vf_mul(vf_from_vi(vi_sub(b, vi_set1(p->b_zero))), vf_set1(p->b_scale));
-  vf v = vf_div(vf_add(x, y), vf_set1(p->y_scale));
-  const vf least = vf_set1((float)((is_signed ? -128 : 0) - p->y_zero));
-  v = vf_max(vf_select(vf_unordered(v, v), least, v), least);
-  v = vf_min(v, vf_set1((float)((is_signed ? 127 : 255) - p->y_zero)));
-  return vi_add(vi_round(v), vi_set1(p->y_zero));
+  const vf least = vf_set1(is_signed ? -128 : 0), most = vf_set1(is_signed ? 127 : 255);
+  vf v = vf_fma(vf_from_vi(b), vf_set1(p->b_ratio), vf_set1(p->fixed));
+  v = vf_fma(vf_from_vi(a), vf_set1(p->a_ratio), v);
+  v = vf_select(vf_unordered(v, v), least, v);
+  return vi_round(vf_min(vf_max(v, least), most));
 }
 
 VF_WORD void run_add(const qlinear_add_params *p, const uint8_t *a, const uint8_t *b, uint8_t *y, int64_t n,
@@ -86,5 +86,7 @@ static void add(const qlinear_add_params *p, const void *a, const void *b, void 
     run_add(p, a, b, y, n, false);
 }
 
+#endif
+
 const qlinear_kernels VF_NAME(qlinear);
-const qlinear_kernels VF_NAME(qlinear) = {depthwise, add};
+const qlinear_kernels VF_NAME(qlinear) = {depthwise, QLINEAR_ADD};

@@ -16,16 +16,23 @@ static void depthwise(const uint8_t *const *taps, int64_t n_taps, int64_t c, con
   }
 }
 
-static void add(const qlinear_add_params *p, const void *a, const void *b, void *y, int64_t n) {
+qlinear_add_params qlinear_add_prepare(float a_scale, int32_t a_zero, float b_scale, int32_t b_zero, float y_scale,
+                                       int32_t y_zero, bool is_signed) {
+  qlinear_add_params p = {a_scale / y_scale, b_scale / y_scale, 0, is_signed};
+  float b_part = p.b_ratio * (float)b_zero;
+  p.fixed = (float)y_zero - fmaf(p.a_ratio, (float)a_zero, b_part);
+  return p;
+}
+
+void qlinear_add_ref(const qlinear_add_params *p, const void *a, const void *b, void *y, int64_t n) {
   float low = p->is_signed ? -128 : 0, high = p->is_signed ? 127 : 255;
   for (int64_t i = 0; i < n; i++) {
-    float va = (float)(byte_at(a, i, p->is_signed) - p->a_zero) * p->a_scale;
-    float vb = (float)(byte_at(b, i, p->is_signed) - p->b_zero) * p->b_scale;
-    float v = rintf((va + vb) / p->y_scale) + (float)p->y_zero;
-    v = v >= low ? v : low;
+    float va = (float)byte_at(a, i, p->is_signed), vb = (float)byte_at(b, i, p->is_signed);
+    float v = fmaf(va, p->a_ratio, fmaf(vb, p->b_ratio, p->fixed));
+    v = v >= low ? v : low; /* NaN becomes the lowest */
     v = v > high ? high : v;
-    ((uint8_t *)y)[i] = (uint8_t)(int32_t)v;
+    ((uint8_t *)y)[i] = (uint8_t)(int32_t)rintf(v);
   }
 }
 
-const qlinear_kernels qlinear__ref = {depthwise, add};
+const qlinear_kernels qlinear__ref = {depthwise, qlinear_add_ref};
