@@ -19,15 +19,15 @@ double cli_now_ms(void);
 /* "[1x3x?x?]", with names of open dims: "[batchx3]". */
 const char *cli_shape(int rank, const int64_t *dims, const char *const *names, char *text, size_t size);
 
-/* Inputs by --shape NAME=1x3x224x224 and --int NAME=VALUE, random where not given: normal numbers for floats, VALUE or 1
- * for integers. Open dims become 1. */
+/* Inputs by --shape NAME=1x3x224x224 and --int NAME=VALUE, random where not given: normal numbers for floats, VALUE or
+ * 1 for integers. Open dims become 1. */
 typedef struct cli_inputs {
   size_t count;
   ledge_tensor *tensors;
   ledge_value **values; /* what owns them */
 } cli_inputs;
-ledge_status cli_inputs_make(const ledge_model *m, const text_list *shapes, const text_list *ints, uint64_t seed, cli_inputs *ret,
-                             ledge_error *error);
+ledge_status cli_inputs_make(const ledge_model *m, const text_list *shapes, const text_list *ints, uint64_t seed,
+                             cli_inputs *ret, ledge_error *error);
 ledge_status cli_inputs_set(const cli_inputs *in, ledge_session *s, ledge_error *error);
 void cli_inputs_free(cli_inputs *in);
 

@@ -71,14 +71,16 @@ static void print_json(const bench_options *o, const bench_result *r, double pea
   json_key(&j, "runs"), json_int(&j, (int64_t)r->runs);
   json_key(&j, "load_ms"), json_real(&j, r->load_ms);
   json_key(&j, "latency_ms"), json_open(&j, '{');
-  for (size_t i = 0; i < sizeof quantiles / sizeof *quantiles; i++) json_key(&j, quantiles[i].name), json_real(&j, quantile(r, quantiles[i].q));
+  for (size_t i = 0; i < sizeof quantiles / sizeof *quantiles; i++)
+    json_key(&j, quantiles[i].name), json_real(&j, quantile(r, quantiles[i].q));
   json_close(&j, '}');
   json_key(&j, "peak_rss_bytes"), json_int(&j, (int64_t)r->peak_rss);
   json_key(&j, "planned_bytes"), json_int(&j, (int64_t)(r->memory.planned_bytes + r->memory.folded_bytes));
   json_key(&j, "packed_bytes"), json_int(&j, (int64_t)r->memory.packed_bytes);
   json_key(&j, "dynamic_bytes"), json_int(&j, (int64_t)r->memory.dynamic_bytes);
   json_key(&j, "multiply_adds"), json_real(&j, r->multiply_adds);
-  if (peak > 0) json_key(&j, "share_of_peak"), json_real(&j, r->multiply_adds / (quantile(r, .5) * 1e-3) / peak / r->threads);
+  if (peak > 0)
+    json_key(&j, "share_of_peak"), json_real(&j, r->multiply_adds / (quantile(r, .5) * 1e-3) / peak / r->threads);
   if (o->deadline_ms > 0) {
     json_key(&j, "deadline_ms"), json_real(&j, o->deadline_ms);
     json_key(&j, "deadline_misses"), json_int(&j, r->misses);
@@ -91,16 +93,18 @@ static void print_table(const bench_options *o, const bench_result *r) {
   char a[32], b[32], c[32];
   printf("%s, %d thread%s, %zu runs\n", r->model, r->threads, r->threads == 1 ? "" : "s", r->runs);
   printf("  load      %10.2f ms\n", r->load_ms);
-  printf("  latency   %10.3f ms min, %.3f p50, %.3f p90, %.3f p99, %.3f p99.9, %.3f max\n", quantile(r, 0), quantile(r, .5), quantile(r, .9),
-         quantile(r, .99), quantile(r, .999), quantile(r, 1));
+  printf("  latency   %10.3f ms min, %.3f p50, %.3f p90, %.3f p99, %.3f p99.9, %.3f max\n", quantile(r, 0),
+         quantile(r, .5), quantile(r, .9), quantile(r, .99), quantile(r, .999), quantile(r, 1));
   printf("  rate      %10.1f runs a second\n", 1e3 / quantile(r, .5));
   if (r->multiply_adds > 0)
     printf("  work      %10.1f million multiply-adds a run, %.1f billion a second\n", r->multiply_adds * 1e-6,
            r->multiply_adds / quantile(r, .5) * 1e-6);
   printf("  memory    %10s planned%s, %s packed weights, %s peak of the process\n",
-         cli_bytes((double)(r->memory.planned_bytes + r->memory.folded_bytes), a, sizeof a), r->memory.exact ? "" : " (and more as data ask)",
-         cli_bytes((double)r->memory.packed_bytes, b, sizeof b), cli_bytes((double)r->peak_rss, c, sizeof c));
-  if (o->deadline_ms > 0) printf("  deadline  %10.3f ms missed %lld times of %zu\n", o->deadline_ms, (long long)r->misses, r->runs);
+         cli_bytes((double)(r->memory.planned_bytes + r->memory.folded_bytes), a, sizeof a),
+         r->memory.exact ? "" : " (and more as data ask)", cli_bytes((double)r->memory.packed_bytes, b, sizeof b),
+         cli_bytes((double)r->peak_rss, c, sizeof c));
+  if (o->deadline_ms > 0)
+    printf("  deadline  %10.3f ms missed %lld times of %zu\n", o->deadline_ms, (long long)r->misses, r->runs);
 }
 
 /* ---- profile ---- */
@@ -116,13 +120,16 @@ static int by_time(const void *a, const void *b) {
   return (x < y) - (x > y);
 }
 
-static void print_rows(FILE *out, const char *title, profile_row *rows, size_t n, size_t most, double total, double peak) {
+static void print_rows(FILE *out, const char *title, profile_row *rows, size_t n, size_t most, double total,
+                       double peak) {
   qsort(rows, n, sizeof *rows, by_time);
-  fprintf(out, "\n%-24s %-26s %6s %10s %6s %10s %8s %6s\n", title, "kernel", "steps", "ms a run", "share", "M mul-adds", "G/s", "peak");
+  fprintf(out, "\n%-24s %-26s %6s %10s %6s %10s %8s %6s\n", title, "kernel", "steps", "ms a run", "share", "M mul-adds",
+          "G/s", "peak");
   for (size_t i = 0; i < n && i < most; i++) {
     double rate = rows[i].ms > 0 ? rows[i].multiply_adds / rows[i].ms * 1e-6 : 0;
-    fprintf(out, "%-24.24s %-26.26s %6d %10.4f %5.1f%% %10.2f %8.1f %5.1f%%\n", rows[i].node ? rows[i].node : rows[i].op, rows[i].kernel, rows[i].count,
-            rows[i].ms, 100 * rows[i].ms / total, rows[i].multiply_adds * 1e-6, rate, peak > 0 ? 100 * rate * 1e9 / peak : 0);
+    fprintf(out, "%-24.24s %-26.26s %6d %10.4f %5.1f%% %10.2f %8.1f %5.1f%%\n",
+            rows[i].node ? rows[i].node : rows[i].op, rows[i].kernel, rows[i].count, rows[i].ms,
+            100 * rows[i].ms / total, rows[i].multiply_adds * 1e-6, rate, peak > 0 ? 100 * rate * 1e9 / peak : 0);
   }
 }
 
@@ -158,7 +165,10 @@ static int bench(const bench_options *o, const char *path) {
   cli_inputs inputs = {0};
   const char *slash = strrchr(path, '/');
   bench_result r = {.model = slash ? slash + 1 : path};
-  ledge_session_options so = {.threads = (int)o->threads, .memory_limit = o->memory_limit, .seed = (uint64_t)o->seed, .profile = o->profile,
+  ledge_session_options so = {.threads = (int)o->threads,
+                              .memory_limit = o->memory_limit,
+                              .seed = (uint64_t)o->seed,
+                              .profile = o->profile,
                               .reference = o->reference};
   double start = cli_now_ms();
   ledge_status status = ledge_model_open(path, &(ledge_model_options){.disable_passes = o->no_pass}, &m, &error);
@@ -213,10 +223,13 @@ static int bench_main(const verb *v, int argc, char **argv) {
   return status;
 }
 
-const verb verb_bench = {
-    "bench", "MODEL...", "Measures latency (min to p99.9 and max), memory and deadline misses on random inputs.",
-    "  ledge bench mobilenet_v2.onnx --threads 1\n"
-    "  ledge bench model.onnx --shape x=1x3x320x240 --deadline 20 --seconds 30\n"
-    "  ledge bench model.onnx --profile          # where the time goes\n"
-    "  ledge bench model.onnx --json | jq .latency_ms.p99\n",
-    1, -1, bench_main};
+const verb verb_bench = {"bench",
+                         "MODEL...",
+                         "Measures latency (min to p99.9 and max), memory and deadline misses on random inputs.",
+                         "  ledge bench mobilenet_v2.onnx --threads 1\n"
+                         "  ledge bench model.onnx --shape x=1x3x320x240 --deadline 20 --seconds 30\n"
+                         "  ledge bench model.onnx --profile          # where the time goes\n"
+                         "  ledge bench model.onnx --json | jq .latency_ms.p99\n",
+                         1,
+                         -1,
+                         bench_main};

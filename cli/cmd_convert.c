@@ -13,7 +13,8 @@ static int convert(const convert_options *o, const char *in, const char *out) {
   ledge_error error = {.message = ""};
   ledge_model *m = NULL;
   size_t n = strlen(out);
-  if (n < 5 || strcmp(out + n - 5, ".onnx")) return cli_failf("%s: the output's name must end in .onnx, the format that this version writes", out);
+  if (n < 5 || strcmp(out + n - 5, ".onnx"))
+    return cli_failf("%s: the output's name must end in .onnx, the format that this version writes", out);
   ledge_status status = ledge_model_open(in, &(ledge_model_options){.allow_links = o->allow_links}, &m, &error);
   if (!status) status = ledge_model_save(m, out, &(ledge_save_options){o->simplify, o->external}, &error);
   if (!status && !o->quiet) {
@@ -37,7 +38,8 @@ static int convert_main(const verb *v, int argc, char **argv) {
       {"o", OPTION_TEXT, &o.output, "FILE", "the output, in place of a second argument"},
       {"simplify", OPTION_FLAG, &o.simplify, NULL, "fold constants and fuse what the standard can still say"},
       {"external-data", OPTION_BYTES, &o.external, "BYTES", "constants of at least so many bytes go to FILE.data"},
-      {"allow-links", OPTION_FLAG, &o.allow_links, NULL, "external data may lie behind links that leave the model's folder"},
+      {"allow-links", OPTION_FLAG, &o.allow_links, NULL,
+       "external data may lie behind links that leave the model's folder"},
       {"quiet", OPTION_FLAG, &o.quiet, NULL, "print nothing but errors"},
       {0},
   };
@@ -52,7 +54,11 @@ static int convert_main(const verb *v, int argc, char **argv) {
   return status;
 }
 
-const verb verb_convert = {"convert", "IN OUT", "Reads a model and writes it again, simplified where asked.",
+const verb verb_convert = {"convert",
+                           "IN OUT",
+                           "Reads a model and writes it again, simplified where asked.",
                            "  ledge convert model.onnx simple.onnx --simplify\n"
                            "  ledge convert big.onnx -o big2.onnx --external-data 1M\n",
-                           1, 2, convert_main};
+                           1,
+                           2,
+                           convert_main};

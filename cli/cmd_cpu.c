@@ -43,11 +43,17 @@ static int cpu_main(const verb *v, int argc, char **argv) {
   printf("cores       %d in the machine, %d allowed, %d of the fastest kind", m.processors, m.allowed, m.big);
   if (m.quota > 0) printf(", quota %.2f", m.quota);
   printf("; %d thread%s by default\n", m.default_threads, m.default_threads == 1 ? "" : "s");
-  printf("caches      %s L1d, %s L2, %s L3\n", cli_bytes((double)m.l1d_bytes, a, sizeof a), cli_bytes((double)m.l2_bytes, b, sizeof b),
-         cli_bytes((double)m.l3_bytes, c, sizeof c));
+  printf("caches      %s L1d, %s L2, %s L3\n", cli_bytes((double)m.l1d_bytes, a, sizeof a),
+         cli_bytes((double)m.l2_bytes, b, sizeof b), cli_bytes((double)m.l3_bytes, c, sizeof c));
   printf("memory      %s free for this process\n", cli_bytes((double)m.memory_available_bytes, d, sizeof d));
   printf("float32     %.1f billion multiply-adds a second on one core, measured\n", peak * 1e-9);
   return CLI_OK;
 }
 
-const verb verb_cpu = {"cpu", "", "Shows what this machine offers: instruction sets, cores, caches, memory, measured peak.", "  ledge cpu\n  ledge cpu --json\n", 0, 0, cpu_main};
+const verb verb_cpu = {"cpu",
+                       "",
+                       "Shows what this machine offers: instruction sets, cores, caches, memory, measured peak.",
+                       "  ledge cpu\n  ledge cpu --json\n",
+                       0,
+                       0,
+                       cpu_main};

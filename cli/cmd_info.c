@@ -77,8 +77,8 @@ static void plan(info_state *s) {
 static void print_value(const char *what, const ledge_value_info *v) {
   static const char *const kinds[] = {"nothing", "", "sequence of ", "map of "};
   char shape[512];
-  printf("  %-8s %-28s %s%s %s%s\n", what, v->name, kinds[v->kind], ledge_dtype_name(v->dtype), cli_shape(v->rank, v->dims, v->dim_names, shape, sizeof shape),
-         v->optional ? " (may be left out)" : "");
+  printf("  %-8s %-28s %s%s %s%s\n", what, v->name, kinds[v->kind], ledge_dtype_name(v->dtype),
+         cli_shape(v->rank, v->dims, v->dim_names, shape, sizeof shape), v->optional ? " (may be left out)" : "");
 }
 
 static void json_value(json *j, const ledge_value_info *v) {
@@ -92,7 +92,8 @@ static void json_value(json *j, const ledge_value_info *v) {
     json_text(j, NULL);
   } else {
     json_open(j, '[');
-    for (int i = 0; i < v->rank; i++) v->dims[i] >= 0 ? json_int(j, v->dims[i]) : json_text(j, v->dim_names[i] ? v->dim_names[i] : "?");
+    for (int i = 0; i < v->rank; i++)
+      v->dims[i] >= 0 ? json_int(j, v->dims[i]) : json_text(j, v->dim_names[i] ? v->dim_names[i] : "?");
     json_close(j, ']');
   }
   json_key(j, "optional"), json_bool(j, v->optional);
@@ -103,19 +104,20 @@ static void print_tables(const info_state *s) {
   char a[32], b[32], c[32];
   const ledge_model_summary *m = &s->summary;
   ledge_value_info v;
-  printf("%s: %s version %lld, opset %lld, by %s %s\n", s->path, m->format, (long long)m->format_version, (long long)m->opset,
-         m->producer[0] ? m->producer : "?", m->producer_version);
+  printf("%s: %s version %lld, opset %lld, by %s %s\n", s->path, m->format, (long long)m->format_version,
+         (long long)m->opset, m->producer[0] ? m->producer : "?", m->producer_version);
   for (size_t i = 0; ledge_model_input(s->model, i, &v, NULL) == LEDGE_OK; i++) print_value("input", &v);
   for (size_t i = 0; ledge_model_output(s->model, i, &v, NULL) == LEDGE_OK; i++) print_value("output", &v);
   printf("  %-8s %lld in %s\n", "weights", (long long)m->parameters, cli_bytes((double)m->weight_bytes, a, sizeof a));
   printf("  %-8s %lld:", "nodes", (long long)m->nodes);
   for (size_t i = 0; i < s->n_ops; i++)
-    printf("%s %s%s %lld", i ? "," : "", s->ops[i].name, s->ops[i].supported ? "" : " (UNSUPPORTED)", (long long)s->ops[i].count);
+    printf("%s %s%s %lld", i ? "," : "", s->ops[i].name, s->ops[i].supported ? "" : " (UNSUPPORTED)",
+           (long long)s->ops[i].count);
   printf("\n");
   if (s->planned)
     printf("  %-8s %.1f million multiply-adds a run; %s planned%s, %s packed weights\n", "run", s->multiply_adds * 1e-6,
-           cli_bytes((double)(s->memory.planned_bytes + s->memory.folded_bytes), b, sizeof b), s->memory.exact ? "" : " (and more as data ask)",
-           cli_bytes((double)s->memory.packed_bytes, c, sizeof c));
+           cli_bytes((double)(s->memory.planned_bytes + s->memory.folded_bytes), b, sizeof b),
+           s->memory.exact ? "" : " (and more as data ask)", cli_bytes((double)s->memory.packed_bytes, c, sizeof c));
   else
     printf("  %-8s not planned: %s\n", "run", s->why_not.message);
   const char *key;
@@ -161,7 +163,8 @@ static void print_json(const info_state *s) {
   }
   json_key(&j, "metadata"), json_open(&j, '{');
   const char *key;
-  for (size_t i = 0; (key = ledge_model_metadata_key(s->model, i)); i++) json_key(&j, key), json_text(&j, ledge_model_metadata(s->model, key));
+  for (size_t i = 0; (key = ledge_model_metadata_key(s->model, i)); i++)
+    json_key(&j, key), json_text(&j, ledge_model_metadata(s->model, key));
   json_close(&j, '}');
   json_close(&j, '}');
   json_end(&j);
@@ -170,7 +173,8 @@ static void print_json(const info_state *s) {
 static int info(const info_options *o, const char *path) {
   ledge_error error = {.message = ""};
   info_state s = {.o = o, .path = path};
-  if (ledge_model_open(path, &(ledge_model_options){.allow_links = o->allow_links}, &s.model, &error)) return cli_fail(&error);
+  if (ledge_model_open(path, &(ledge_model_options){.allow_links = o->allow_links}, &s.model, &error))
+    return cli_fail(&error);
   ledge_model_summarize(s.model, &s.summary);
   int status = CLI_OK;
   if (count_operators(&s)) {
@@ -190,11 +194,13 @@ static int info(const info_options *o, const char *path) {
 static int info_main(const verb *v, int argc, char **argv) {
   info_options o = {0};
   const option options[] = {
-      {"shape", OPTION_LIST, &o.shapes, "NAME=1x3x8x8", "shape of an input, for the memory and the work; open dims are 1 otherwise"},
+      {"shape", OPTION_LIST, &o.shapes, "NAME=1x3x8x8",
+       "shape of an input, for the memory and the work; open dims are 1 otherwise"},
       {"int", OPTION_LIST, &o.ints, "NAME=VALUE", "what an integer input holds"},
       {"threads", OPTION_INT, &o.threads, "N", "threads that the plan is for"},
       {"memory-limit", OPTION_BYTES, &o.memory_limit, "BYTES", "refuse a plan that needs more (512M, 2G, ...)"},
-      {"allow-links", OPTION_FLAG, &o.allow_links, NULL, "external data may lie behind links that leave the model's folder"},
+      {"allow-links", OPTION_FLAG, &o.allow_links, NULL,
+       "external data may lie behind links that leave the model's folder"},
       {"json", OPTION_FLAG, &o.json, NULL, "a JSON document instead of a table"},
       {0},
   };
@@ -205,9 +211,12 @@ static int info_main(const verb *v, int argc, char **argv) {
   return status;
 }
 
-const verb verb_info = {
-    "info", "MODEL...", "Shows a model's inputs, outputs, operators, weights, work and planned memory.",
-    "  ledge info model.onnx\n"
-    "  ledge info model.onnx --shape image=1x3x480x640\n"
-    "  ledge info model.onnx --json | jq .unsupported\n",
-    1, -1, info_main};
+const verb verb_info = {"info",
+                        "MODEL...",
+                        "Shows a model's inputs, outputs, operators, weights, work and planned memory.",
+                        "  ledge info model.onnx\n"
+                        "  ledge info model.onnx --shape image=1x3x480x640\n"
+                        "  ledge info model.onnx --json | jq .unsupported\n",
+                        1,
+                        -1,
+                        info_main};

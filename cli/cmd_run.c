@@ -21,8 +21,8 @@ typedef struct run_state {
   ledge_model *model;
   ledge_session *session;
   ledge_value **inputs;
-  char *labels;         /* the text */
-  const char **label;   /* its lines */
+  char *labels;       /* the text */
+  const char **label; /* its lines */
   size_t n_labels;
   double latency_ms;
   ledge_error error;
@@ -43,7 +43,8 @@ static const char *recipe_for(const run_state *s, const char *name, size_t i, ch
   const char *rest;
   for (size_t k = 0; k < s->o->recipes.count; k++) {
     size_t at;
-    if (split(s->o->recipes.items[k], given, sizeof given, &rest) && !ledge_model_find_input(s->model, given, &at, NULL) && at == i)
+    if (split(s->o->recipes.items[k], given, sizeof given, &rest) &&
+        !ledge_model_find_input(s->model, given, &at, NULL) && at == i)
       return rest;
     if (ledge_model_input_count(s->model) == 1 && strchr(s->o->recipes.items[k], ':') &&
         !(split(s->o->recipes.items[k], given, sizeof given, &rest) && !strchr(given, ':')))
@@ -75,7 +76,8 @@ static ledge_status load_inputs(run_state *s, char **files, int n_files) {
     char name[512];
     const char *file = s->o->inputs.items[k];
     size_t at = k;
-    if (split(s->o->inputs.items[k], name, sizeof name, &file)) status = ledge_model_find_input(s->model, name, &at, &s->error);
+    if (split(s->o->inputs.items[k], name, sizeof name, &file))
+      status = ledge_model_find_input(s->model, name, &at, &s->error);
     if (!status) status = load_input(s, at, file);
   }
   for (int k = 0; !status && k < n_files; k++) status = load_input(s, (size_t)k, files[k]);
@@ -201,7 +203,9 @@ static void print_summary(const char *name, const ledge_tensor *t) {
 static void file_name(const char *name, const char *suffix, char *file, size_t size) {
   snprintf(file, size, "%s%s.npy", name, suffix);
   for (char *p = file; *p; p++)
-    if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') || *p == '.' || *p == '-' || *p == '_')) *p = '_';
+    if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') || *p == '.' || *p == '-' ||
+          *p == '_'))
+      *p = '_';
 }
 
 static ledge_status write_tensor(run_state *s, const char *name, const char *suffix, const ledge_tensor *t, json *j) {
@@ -268,7 +272,8 @@ static ledge_status write_outputs(run_state *s) {
   ledge_status status = LEDGE_OK;
   if (s->o->output && mkdir(s->o->output, 0777) && errno != EEXIST) {
     s->error.code = LEDGE_ERROR_IO;
-    snprintf(s->error.message, sizeof s->error.message, "cannot make the folder %.800s: %s", s->o->output, strerror(errno));
+    snprintf(s->error.message, sizeof s->error.message, "cannot make the folder %.800s: %s", s->o->output,
+             strerror(errno));
     return LEDGE_ERROR_IO;
   }
   if (s->o->json) {
@@ -287,9 +292,12 @@ static ledge_status write_outputs(run_state *s) {
 }
 
 static ledge_status run_all(run_state *s, char **files, int n_files) {
-  ledge_session_options so = {.threads = (int)s->o->threads, .memory_limit = s->o->memory_limit, .seed = (uint64_t)s->o->seed,
+  ledge_session_options so = {.threads = (int)s->o->threads,
+                              .memory_limit = s->o->memory_limit,
+                              .seed = (uint64_t)s->o->seed,
                               .reference = s->o->reference};
-  ledge_status status = ledge_model_open(files[0], &(ledge_model_options){.allow_links = s->o->allow_links}, &s->model, &s->error);
+  ledge_status status =
+      ledge_model_open(files[0], &(ledge_model_options){.allow_links = s->o->allow_links}, &s->model, &s->error);
   if (status) return status;
   s->inputs = calloc(ledge_model_input_count(s->model) + 1, sizeof *s->inputs);
   if (!s->inputs || !read_labels(s)) return s->error.code = LEDGE_ERROR_MEMORY;
@@ -305,8 +313,8 @@ static ledge_status run_all(run_state *s, char **files, int n_files) {
     char text[32];
     ledge_session_memory(s->session, &memory);
     fprintf(stderr, "%.3f ms, %s planned, %d thread%s\n", s->latency_ms,
-            cli_bytes((double)(memory.planned_bytes + memory.folded_bytes), text, sizeof text), ledge_session_threads(s->session),
-            ledge_session_threads(s->session) == 1 ? "" : "s");
+            cli_bytes((double)(memory.planned_bytes + memory.folded_bytes), text, sizeof text),
+            ledge_session_threads(s->session), ledge_session_threads(s->session) == 1 ? "" : "s");
   }
   return status;
 }
@@ -314,7 +322,8 @@ static ledge_status run_all(run_state *s, char **files, int n_files) {
 static int run_main(const verb *v, int argc, char **argv) {
   run_options o = {.top = 5};
   const option options[] = {
-      {"input", OPTION_LIST, &o.inputs, "NAME=FILE", "an input by name or position: image, sound, .npy, .npz, text or raw"},
+      {"input", OPTION_LIST, &o.inputs, "NAME=FILE",
+       "an input by name or position: image, sound, .npy, .npz, text or raw"},
       {"recipe", OPTION_LIST, &o.recipes, "NAME=RECIPE", "how a file becomes numbers (default: the model's metadata)"},
       {"output", OPTION_TEXT, &o.output, "DIR", "write every output as DIR/NAME.npy"},
       {"labels", OPTION_TEXT, &o.labels, "FILE", "names of the classes, one a line"},
@@ -322,7 +331,8 @@ static int run_main(const verb *v, int argc, char **argv) {
       {"threads", OPTION_INT, &o.threads, "N", "threads (default: the big cores that this process may use)"},
       {"memory-limit", OPTION_BYTES, &o.memory_limit, "BYTES", "refuse a plan that needs more (512M, 2G, ...)"},
       {"seed", OPTION_INT, &o.seed, "N", "of operators that draw random numbers"},
-      {"allow-links", OPTION_FLAG, &o.allow_links, NULL, "external data may lie behind links that leave the model's folder"},
+      {"allow-links", OPTION_FLAG, &o.allow_links, NULL,
+       "external data may lie behind links that leave the model's folder"},
       {"reference", OPTION_FLAG, &o.reference, NULL, "run the plain reference of every operator (slow)"},
       {"json", OPTION_FLAG, &o.json, NULL, "a JSON document instead of tables"},
       {"quiet", OPTION_FLAG, &o.quiet, NULL, "print nothing but errors"},
@@ -347,9 +357,13 @@ static int run_main(const verb *v, int argc, char **argv) {
 }
 
 const verb verb_run = {
-    "run", "MODEL [FILE...]", "Runs a model on files and prints labels, a table or JSON.",
+    "run",
+    "MODEL [FILE...]",
+    "Runs a model on files and prints labels, a table or JSON.",
     "  ledge run models/keyword/keyword.onnx models/keyword/recordings/yes.wav\n"
     "  ledge run classifier.onnx cat.jpg --labels imagenet.txt \\\n"
     "      --recipe image:resize=256,crop=224,mean=0.485:0.456:0.406,std=0.229:0.224:0.225,scale=1/255\n"
     "  ledge run model.onnx --input x=x.npy --input 1=state.npy --output out --json\n",
-    1, -1, run_main};
+    1,
+    -1,
+    run_main};

@@ -71,7 +71,8 @@ static uint64_t next_random(uint64_t *state) {
 
 static double next_normal(uint64_t *state) {
   for (;;) {
-    double u = (double)(next_random(state) >> 11) * 0x1p-52 - 1, v = (double)(next_random(state) >> 11) * 0x1p-52 - 1, q = u * u + v * v;
+    double u = (double)(next_random(state) >> 11) * 0x1p-52 - 1, v = (double)(next_random(state) >> 11) * 0x1p-52 - 1,
+           q = u * u + v * v;
     if (q > 0 && q < 1) return u * sqrt(-2 * log(q) / q);
   }
 }
@@ -85,7 +86,9 @@ static uint16_t half_of(float f) { /* random numbers need no subnormals, infinit
 
 static bool fill(ledge_tensor *t, int64_t n, int64_t number, uint64_t *state) {
   for (int64_t i = 0; i < n; i++) {
-    double x = t->dtype == LEDGE_F32 || t->dtype == LEDGE_F64 || t->dtype == LEDGE_F16 || t->dtype == LEDGE_BF16 ? next_normal(state) : 0;
+    double x = t->dtype == LEDGE_F32 || t->dtype == LEDGE_F64 || t->dtype == LEDGE_F16 || t->dtype == LEDGE_BF16
+                   ? next_normal(state)
+                   : 0;
     switch (t->dtype) {
       case LEDGE_F32: ((float *)t->data)[i] = (float)x; break;
       case LEDGE_F64: ((double *)t->data)[i] = x; break;
@@ -119,13 +122,15 @@ static const char *setting(const text_list *list, const char *name, size_t posit
     const char *equals = strrchr(list->items[i], '=');
     size_t size = equals ? (size_t)(equals - list->items[i]) : 0;
     if (!equals) continue;
-    if ((strlen(name) == size && !memcmp(name, list->items[i], size)) || (strlen(number) == size && !memcmp(number, list->items[i], size)))
+    if ((strlen(name) == size && !memcmp(name, list->items[i], size)) ||
+        (strlen(number) == size && !memcmp(number, list->items[i], size)))
       return equals + 1;
   }
   return NULL;
 }
 
-static ledge_status make_error(ledge_error *error, ledge_status code, const char *format, const char *a, const char *b) {
+static ledge_status make_error(ledge_error *error, ledge_status code, const char *format, const char *a,
+                               const char *b) {
   error->code = code;
   snprintf(error->message, sizeof error->message, format, a, b);
   return code;
@@ -146,27 +151,31 @@ static ledge_status read_shape(const char *text, ledge_value_info *info, ledge_e
   return LEDGE_OK;
 }
 
-static ledge_status make_input(const ledge_value_info *declared, size_t i, const text_list *shapes, const text_list *ints, uint64_t *state,
-                               ledge_value **ret, ledge_error *error) {
+static ledge_status make_input(const ledge_value_info *declared, size_t i, const text_list *shapes,
+                               const text_list *ints, uint64_t *state, ledge_value **ret, ledge_error *error) {
   ledge_value_info info = *declared;
   const char *shape = setting(shapes, info.name, i), *number = setting(ints, info.name, i);
   if (info.kind != LEDGE_KIND_TENSOR)
-    return make_error(error, LEDGE_ERROR_UNSUPPORTED, "input '%s' is no tensor: random values cannot be made for it%s", info.name, "");
+    return make_error(error, LEDGE_ERROR_UNSUPPORTED, "input '%s' is no tensor: random values cannot be made for it%s",
+                      info.name, "");
   if (shape) {
     ledge_status status = read_shape(shape, &info, error);
     if (status) return status;
   }
   if (info.rank < 0)
-    return make_error(error, LEDGE_ERROR_ARGUMENT, "input '%s' has no declared shape: give --shape %s=...", info.name, info.name);
+    return make_error(error, LEDGE_ERROR_ARGUMENT, "input '%s' has no declared shape: give --shape %s=...", info.name,
+                      info.name);
   int64_t n = 1;
   for (int d = 0; d < info.rank; d++) {
     if (info.dims[d] < 0) info.dims[d] = 1;
-    if (__builtin_mul_overflow(n, info.dims[d], &n)) return make_error(error, LEDGE_ERROR_LIMIT, "input '%s' is too large%s", info.name, "");
+    if (__builtin_mul_overflow(n, info.dims[d], &n))
+      return make_error(error, LEDGE_ERROR_LIMIT, "input '%s' is too large%s", info.name, "");
   }
   ledge_tensor t = {.dtype = info.dtype, .rank = info.rank};
   memcpy(t.dims, info.dims, sizeof t.dims);
   size_t bits = (size_t)ledge_dtype_bits(info.dtype);
-  if (!bits || (uint64_t)n > SIZE_MAX / 64 / bits) return make_error(error, LEDGE_ERROR_LIMIT, "input '%s' is too large%s", info.name, "");
+  if (!bits || (uint64_t)n > SIZE_MAX / 64 / bits)
+    return make_error(error, LEDGE_ERROR_LIMIT, "input '%s' is too large%s", info.name, "");
   t.bytes = ((size_t)n * bits + 7) / 8;
   t.data = calloc(1, t.bytes ? t.bytes : 1);
   if (!t.data) return make_error(error, LEDGE_ERROR_MEMORY, "out of memory for input '%s'%s", info.name, "");
@@ -174,14 +183,14 @@ static ledge_status make_input(const ledge_value_info *declared, size_t i, const
   if (fill(&t, n, number ? strtoll(number, NULL, 10) : 1, state))
     status = ledge_value_create(&t, ret, error);
   else
-    status = make_error(error, LEDGE_ERROR_UNSUPPORTED, "input '%s' has dtype %s, for which no random values are made", info.name,
-                        ledge_dtype_name(info.dtype));
+    status = make_error(error, LEDGE_ERROR_UNSUPPORTED, "input '%s' has dtype %s, for which no random values are made",
+                        info.name, ledge_dtype_name(info.dtype));
   free(t.data);
   return status;
 }
 
-ledge_status cli_inputs_make(const ledge_model *m, const text_list *shapes, const text_list *ints, uint64_t seed, cli_inputs *ret,
-                             ledge_error *error) {
+ledge_status cli_inputs_make(const ledge_model *m, const text_list *shapes, const text_list *ints, uint64_t seed,
+                             cli_inputs *ret, ledge_error *error) {
   uint64_t state = seed;
   *ret = (cli_inputs){.count = ledge_model_input_count(m)};
   ret->tensors = calloc(ret->count + 1, sizeof *ret->tensors);

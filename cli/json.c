@@ -31,7 +31,11 @@ void json_key(json *j, const char *key) {
 
 /* Bytes of the UTF-8 character at p[0, n), or 0. */
 static size_t utf8_size(const unsigned char *p, size_t n) {
-  size_t k = p[0] < 0x80 ? 1 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : p[0] >= 0xf0 && p[0] < 0xf5 ? 4 : 0;
+  size_t k = p[0] < 0x80                   ? 1
+             : p[0] >= 0xc2 && p[0] < 0xe0 ? 2
+             : (p[0] & 0xf0) == 0xe0       ? 3
+             : p[0] >= 0xf0 && p[0] < 0xf5 ? 4
+                                           : 0;
   if (!k || k > n) return 0;
   for (size_t i = 1; i < k; i++)
     if ((p[i] & 0xc0) != 0x80) return 0;

@@ -1,5 +1,5 @@
-/* cli/main: the program `ledge`: finds the verb and hands over. Exit status: 0 done, 1 failed, 2 wrong usage, 3 done but a
- * budget was not met. */
+/* cli/main: the program `ledge`: finds the verb and hands over. Exit status: 0 done, 1 failed, 2 wrong usage, 3 done
+ * but a budget was not met. */
 #include "cli.h"
 
 #include <stdio.h>
@@ -10,7 +10,8 @@ enum { N_VERBS = sizeof verbs / sizeof *verbs };
 
 static void print_usage(FILE *out) {
   fprintf(out, "ledge: AI models on Linux devices\n\nusage: ledge VERB ... [options]\n\n");
-  for (int i = 0; i < N_VERBS; i++) fprintf(out, "  %-9s %-16s %s\n", verbs[i]->name, verbs[i]->arguments, verbs[i]->summary);
+  for (int i = 0; i < N_VERBS; i++)
+    fprintf(out, "  %-9s %-16s %s\n", verbs[i]->name, verbs[i]->arguments, verbs[i]->summary);
   fprintf(out, "\n`ledge VERB --help` shows the options of a verb, with examples; `ledge --version` the version.\n");
 }
 

@@ -10,7 +10,8 @@ static void print_help(const verb *v, const option *options) {
   printf("ledge %s %s [options]\n%s\n\noptions:\n", v->name, v->arguments, v->summary);
   for (const option *o = options; o->name; o++) {
     char left[64];
-    snprintf(left, sizeof left, "%s%s%s%s", o->name[1] ? "--" : "-", o->name, o->value ? " " : "", o->value ? o->value : "");
+    snprintf(left, sizeof left, "%s%s%s%s", o->name[1] ? "--" : "-", o->name, o->value ? " " : "",
+             o->value ? o->value : "");
     printf("  %-28s %s\n", left, o->help);
   }
   printf("  %-28s %s\n", "--help", "this text");
@@ -18,8 +19,8 @@ static void print_help(const verb *v, const option *options) {
 }
 
 static int usage(const verb *v, const char *what, const char *which) {
-  fprintf(stderr, "ledge %s: %s%s%s%s: see `ledge %s --help`\n", v->name, what, which ? " '" : "", which ? which : "", which ? "'" : "",
-          v->name);
+  fprintf(stderr, "ledge %s: %s%s%s%s: see `ledge %s --help`\n", v->name, what, which ? " '" : "", which ? which : "",
+          which ? "'" : "", v->name);
   return CLI_USAGE;
 }
 
@@ -50,8 +51,8 @@ static int unknown(const verb *v, const option *options, const char *name) {
     if (d < best) best = d, near = o;
   }
   if (near)
-    fprintf(stderr, "ledge %s: unknown option '%s%s'; did you mean '%s%s'?\n", v->name, name[0] && name[1] ? "--" : "-", name,
-            near->name[1] ? "--" : "-", near->name);
+    fprintf(stderr, "ledge %s: unknown option '%s%s'; did you mean '%s%s'?\n", v->name, name[0] && name[1] ? "--" : "-",
+            name, near->name[1] ? "--" : "-", near->name);
   else
     return usage(v, "unknown option", name);
   return CLI_USAGE;

@@ -19,10 +19,11 @@
  * defaults; NULL means all defaults. Strings are UTF-8.
  *
  * Threads: a ledge_model is read-only once open and may be used from any number of threads. A ledge_session is used by
- * one thread at a time, except ledge_session_cancel, which any thread may call. Sessions of one model share its weights.
- * Closing a model while sessions stand is allowed: the last of them frees it.
+ * one thread at a time, except ledge_session_cancel, which any thread may call. Sessions of one model share its
+ * weights. Closing a model while sessions stand is allowed: the last of them frees it.
  *
- * Errors: every fallible function returns a ledge_status and fills `error` if it is not NULL; outputs are untouched then.
+ * Errors: every fallible function returns a ledge_status and fills `error` if it is not NULL; outputs are untouched
+ * then.
  */
 #ifndef LEDGE_H
 #define LEDGE_H
@@ -43,11 +44,12 @@ typedef struct ledge_model ledge_model;
 typedef struct ledge_operator ledge_operator; /* section 5 */
 
 typedef struct ledge_model_options {
-  bool allow_links;               /* external data may lie behind symbolic links that leave the model's folder */
-  const char *folder;             /* for models from memory or a descriptor: where their external data lie; NULL: none */
-  const ledge_operator *const *operators; /* the program's own operators, looked at before ledge's; must outlive the model */
+  bool allow_links;   /* external data may lie behind symbolic links that leave the model's folder */
+  const char *folder; /* for models from memory or a descriptor: where their external data lie; NULL: none */
+  const ledge_operator *const
+      *operators; /* the program's own operators, looked at before ledge's; must outlive the model */
   size_t n_operators;
-  const char *disable_passes;     /* names of graph passes, separated by commas, that are not to run; "all" for none */
+  const char *disable_passes; /* names of graph passes, separated by commas, that are not to run; "all" for none */
 } ledge_model_options;
 
 /* Opens a model file (ONNX). The file is mapped: it must stay unchanged while the model is open. */
@@ -73,11 +75,11 @@ typedef enum ledge_kind {
 typedef struct ledge_value_info {
   const char *name;
   ledge_kind kind;
-  ledge_dtype dtype; /* of a tensor, or of a sequence's tensors; LEDGE_DTYPE_NONE where undeclared */
-  int rank;          /* -1: undeclared */
-  int64_t dims[LEDGE_MAX_RANK];         /* -1: open */
+  ledge_dtype dtype;            /* of a tensor, or of a sequence's tensors; LEDGE_DTYPE_NONE where undeclared */
+  int rank;                     /* -1: undeclared */
+  int64_t dims[LEDGE_MAX_RANK]; /* -1: open */
   const char *dim_names[LEDGE_MAX_RANK]; /* the name of an open dim, or NULL */
-  bool optional;     /* an input that may be left out: an optional, or one with a default */
+  bool optional;                         /* an input that may be left out: an optional, or one with a default */
 } ledge_value_info;
 
 LEDGE_API size_t ledge_model_input_count(const ledge_model *model);
@@ -97,14 +99,14 @@ LEDGE_API const char *ledge_model_metadata_key(const ledge_model *model, size_t 
 
 /* What `ledge info` prints. Strings belong to the model. */
 typedef struct ledge_model_summary {
-  const char *format; /* "onnx" */
+  const char *format;     /* "onnx" */
   int64_t format_version; /* ONNX: the IR version */
   int64_t opset;          /* of the main domain; 0 where none */
   const char *producer, *producer_version, *graph_name;
-  int64_t nodes;        /* subgraphs included */
-  int64_t parameters;   /* elements of the constants */
-  size_t weight_bytes;  /* of the constants as stored */
-  int64_t unsupported;  /* nodes without an operator */
+  int64_t nodes;       /* subgraphs included */
+  int64_t parameters;  /* elements of the constants */
+  size_t weight_bytes; /* of the constants as stored */
+  int64_t unsupported; /* nodes without an operator */
 } ledge_model_summary;
 LEDGE_API void ledge_model_summarize(const ledge_model *model, ledge_model_summary *ret);
 
@@ -118,8 +120,8 @@ typedef struct ledge_node_info {
 LEDGE_API LEDGE_MUST_USE ledge_status ledge_model_node(const ledge_model *model, size_t i, ledge_node_info *ret,
                                                        ledge_error *error);
 
-/* Writes the model as ONNX, atomically (a temporary file, then rename). With `simplify` the graph is folded and fused as
- * far as the standard can still say it. */
+/* Writes the model as ONNX, atomically (a temporary file, then rename). With `simplify` the graph is folded and fused
+ * as far as the standard can still say it. */
 typedef struct ledge_save_options {
   bool simplify;
   size_t external_data_bytes; /* constants of at least so many bytes go to PATH.data beside the model; 0: none */
@@ -143,7 +145,8 @@ LEDGE_API LEDGE_MUST_USE ledge_status ledge_session_create(ledge_model *model, c
                                                            ledge_session **ret_session, ledge_error *error);
 LEDGE_API void ledge_session_destroy(ledge_session *session); /* NULL passes */
 
-/* A tensor: contiguous row-major elements in memory that somebody else owns. `bytes` is checked against dtype and dims. */
+/* A tensor: contiguous row-major elements in memory that somebody else owns. `bytes` is checked against dtype and dims.
+ */
 typedef struct ledge_tensor {
   ledge_dtype dtype;
   int rank;
@@ -154,11 +157,11 @@ typedef struct ledge_tensor {
 
 /* Input i of the next runs: the memory is read in place and must stand until the input is set anew or the session is
  * destroyed; its contents may change between runs. dtype and shape must fit what the model declares. NULL: left out. */
-LEDGE_API LEDGE_MUST_USE ledge_status ledge_session_set_input(ledge_session *session, size_t i, const ledge_tensor *tensor,
-                                                              ledge_error *error);
+LEDGE_API LEDGE_MUST_USE ledge_status ledge_session_set_input(ledge_session *session, size_t i,
+                                                              const ledge_tensor *tensor, ledge_error *error);
 /* The next runs write output i to data[bytes]; NULL ends that. A run whose output is larger fails. */
-LEDGE_API LEDGE_MUST_USE ledge_status ledge_session_bind_output(ledge_session *session, size_t i, void *data, size_t bytes,
-                                                                ledge_error *error);
+LEDGE_API LEDGE_MUST_USE ledge_status ledge_session_bind_output(ledge_session *session, size_t i, void *data,
+                                                                size_t bytes, ledge_error *error);
 /* Plans for the inputs that are set (dtypes and shapes), without running. A run does it by itself where it must. */
 LEDGE_API LEDGE_MUST_USE ledge_status ledge_session_plan(ledge_session *session, ledge_error *error);
 /* Runs. A plan that was made for these shapes before is used again: then nothing is allocated, unless data decide
@@ -196,7 +199,8 @@ LEDGE_API bool ledge_session_profile(const ledge_session *session, size_t i, led
 typedef struct ledge_value ledge_value;
 
 /* A copy of the tensor (strings too). */
-LEDGE_API LEDGE_MUST_USE ledge_status ledge_value_create(const ledge_tensor *tensor, ledge_value **ret, ledge_error *error);
+LEDGE_API LEDGE_MUST_USE ledge_status ledge_value_create(const ledge_tensor *tensor, ledge_value **ret,
+                                                         ledge_error *error);
 /* A sequence of n values; they stay the caller's. */
 LEDGE_API LEDGE_MUST_USE ledge_status ledge_value_create_sequence(const ledge_value *const *items, size_t n,
                                                                   ledge_value **ret, ledge_error *error);
@@ -204,16 +208,17 @@ LEDGE_API LEDGE_MUST_USE ledge_status ledge_value_create_none(ledge_value **ret,
 LEDGE_API void ledge_value_destroy(ledge_value *value); /* NULL passes */
 LEDGE_API ledge_kind ledge_value_kind(const ledge_value *value);
 /* The tensor of a tensor, or the values of a map. Memory of the value. */
-LEDGE_API LEDGE_MUST_USE ledge_status ledge_value_tensor(const ledge_value *value, ledge_tensor *ret, ledge_error *error);
+LEDGE_API LEDGE_MUST_USE ledge_status ledge_value_tensor(const ledge_value *value, ledge_tensor *ret,
+                                                         ledge_error *error);
 LEDGE_API LEDGE_MUST_USE ledge_status ledge_value_keys(const ledge_value *value, ledge_tensor *ret, ledge_error *error);
-LEDGE_API size_t ledge_value_count(const ledge_value *value); /* of a sequence; 0 for others */
+LEDGE_API size_t ledge_value_count(const ledge_value *value);                      /* of a sequence; 0 for others */
 LEDGE_API const ledge_value *ledge_value_item(const ledge_value *value, size_t i); /* NULL past the end */
 /* The session keeps a reference of its own to the contents. */
 LEDGE_API LEDGE_MUST_USE ledge_status ledge_session_set_input_value(ledge_session *session, size_t i,
                                                                     const ledge_value *value, ledge_error *error);
 /* A copy of output i of the last run, of any kind. */
-LEDGE_API LEDGE_MUST_USE ledge_status ledge_session_output_value(const ledge_session *session, size_t i, ledge_value **ret,
-                                                                 ledge_error *error);
+LEDGE_API LEDGE_MUST_USE ledge_status ledge_session_output_value(const ledge_session *session, size_t i,
+                                                                 ledge_value **ret, ledge_error *error);
 
 /* ==== 4. Files of the world ==== */
 
@@ -223,32 +228,34 @@ LEDGE_API LEDGE_MUST_USE ledge_status ledge_session_output_value(const ledge_ses
  * "image:resize=256,crop=224,layout=nchw,mean=0.485:0.456:0.406,std=0.229:0.224:0.225,scale=1/255" or
  * "audio:rate=16000,length=16000;mel:preset=librosa,mels=40"; NULL: what `want`'s shape suggests. docs/guide.md has the
  * grammar. Open dims of `want` take what the file gives. */
-LEDGE_API LEDGE_MUST_USE ledge_status ledge_value_load(const char *path, const char *recipe, const ledge_value_info *want,
-                                                       ledge_value **ret, ledge_error *error);
+LEDGE_API LEDGE_MUST_USE ledge_status ledge_value_load(const char *path, const char *recipe,
+                                                       const ledge_value_info *want, ledge_value **ret,
+                                                       ledge_error *error);
 /* Writes a tensor as .npy, atomically. */
 LEDGE_API LEDGE_MUST_USE ledge_status ledge_tensor_save_npy(const ledge_tensor *tensor, const char *path,
                                                             ledge_error *error);
 
 /* What this machine is, for `ledge cpu` and reports. Strings are static. */
 typedef struct ledge_machine {
-  const char *model;                  /* of the processor */
-  const char *architecture;           /* "x86_64", "aarch64", ... */
-  char features[256];                 /* instruction sets that kernels use, separated by spaces */
+  const char *model;        /* of the processor */
+  const char *architecture; /* "x86_64", "aarch64", ... */
+  char features[256];       /* instruction sets that kernels use, separated by spaces */
   int processors, allowed, big, default_threads;
-  double quota;                       /* CPUs that the cgroup grants; 0: unlimited */
+  double quota; /* CPUs that the cgroup grants; 0: unlimited */
   size_t l1d_bytes, l2_bytes, l3_bytes, memory_available_bytes;
 } ledge_machine;
 LEDGE_API void ledge_machine_get(ledge_machine *ret);
-/* The float32 multiply-adds a second that one core reaches with its widest instructions, measured in some milliseconds. */
+/* The float32 multiply-adds a second that one core reaches with its widest instructions, measured in some milliseconds.
+ */
 LEDGE_API double ledge_machine_peak_multiply_adds(void);
 
 /* ==== 5. Experimental: operators of the program's own. These calls may change. ==== */
 
 typedef struct ledge_op_context ledge_op_context;
 
-/* An operator. `infer` sets each output's dtype and shape from the inputs' (ledge_op_set_output); an input's data may be
- * NULL then. `run` computes. Both return LEDGE_OK or what ledge_op_fail returned; they may be called from several threads
- * at once, for different sessions. */
+/* An operator. `infer` sets each output's dtype and shape from the inputs' (ledge_op_set_output); an input's data may
+ * be NULL then. `run` computes. Both return LEDGE_OK or what ledge_op_fail returned; they may be called from several
+ * threads at once, for different sessions. */
 struct ledge_operator {
   const char *domain, *name;
   int since_version, until_version; /* opset versions that it covers, inclusive; until 0: all later ones */

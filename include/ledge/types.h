@@ -49,12 +49,13 @@ typedef struct ledge_error {
   char message[1024]; /* NUL-terminated UTF-8 */
 } ledge_error;
 
-/* The name of a status, such as "LEDGE_ERROR_FORMAT", and a short text for it. Never NULL, static storage, any thread. */
+/* The name of a status, such as "LEDGE_ERROR_FORMAT", and a short text for it. Never NULL, static storage, any thread.
+ */
 LEDGE_API const char *ledge_status_name(ledge_status status);
 LEDGE_API const char *ledge_status_text(ledge_status status);
 
-/* Data types. The numbers are those of ONNX's TensorProto.DataType. 4-bit types hold two elements a byte and 2-bit types
- * four, the first element in the lowest bits; a tensor of n elements takes ceil(n * bits / 8) bytes. */
+/* Data types. The numbers are those of ONNX's TensorProto.DataType. 4-bit types hold two elements a byte and 2-bit
+ * types four, the first element in the lowest bits; a tensor of n elements takes ceil(n * bits / 8) bytes. */
 typedef enum ledge_dtype {
   LEDGE_DTYPE_NONE = 0,
   LEDGE_F32 = 1,

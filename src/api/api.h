@@ -8,17 +8,18 @@
 
 #include <pthread.h>
 
-/* What the passes make of a model: with inputs' defaults taken as constants; with defaults left open; and as it was read. */
+/* What the passes make of a model: with inputs' defaults taken as constants; with defaults left open; and as it was
+ * read. */
 typedef enum api_variant { API_FIXED, API_OPEN, API_REFERENCE, API_VARIANTS } api_variant;
 
 struct ledge_model {
   atomic_int refs;
-  model *read;       /* as the file says it, resolved; never changes */
-  file_map *map;     /* the file's bytes */
+  model *read;   /* as the file says it, resolved; never changes */
+  file_map *map; /* the file's bytes */
   weight_store *weights;
   op_def *operators; /* the program's own rows */
   int n_operators;
-  int n_missing;     /* nodes without an operator */
+  int n_missing; /* nodes without an operator */
   char *disable_passes;
   pthread_mutex_t mutex;
   model *variants[API_VARIANTS]; /* after the passes, made when first wanted, under the mutex */
@@ -27,7 +28,7 @@ struct ledge_model {
 struct ledge_session {
   ledge_model *model;
   session *run;
-  value *inputs;           /* by input of the graph; kind NONE and given NULL where it is left out */
+  value *inputs; /* by input of the graph; kind NONE and given NULL where it is left out */
   const value **given;
   ledge_session_options options;
   bool open; /* an input that has a default was given: `run` is of the graph that leaves defaults open */

@@ -1,5 +1,5 @@
-/* api/load: files of the world to values; see ledge.h, section 4. What a file is, is told by its contents; what it becomes,
- * by the recipe and by what the input declares. */
+/* api/load: files of the world to values; see ledge.h, section 4. What a file is, is told by its contents; what it
+ * becomes, by the recipe and by what the input declares. */
 #include "api/api.h"
 #include "base/error.h"
 #include "formats/npy/npy.h"
@@ -27,7 +27,8 @@ static ledge_status recipe_part(const char *recipe, const char *kind, char *ret,
     const char *end = strchr(p, ';');
     size_t length = end ? (size_t)(end - p) : strlen(p);
     if (length > n && !memcmp(p, kind, n) && p[n] == ':') {
-      if (length - n - 1 >= size) return error_set(error, LEDGE_ERROR_LIMIT, "a recipe is longer than %zu characters", size);
+      if (length - n - 1 >= size)
+        return error_set(error, LEDGE_ERROR_LIMIT, "a recipe is longer than %zu characters", size);
       memcpy(ret, p + n + 1, length - n - 1);
       ret[length - n - 1] = 0;
       return LEDGE_OK;
@@ -68,11 +69,16 @@ static ledge_status load_image(const load *l, tensor *ret, ledge_error *error) {
   const ledge_value_info *w = l->want;
   if (!spec[0] && w->rank == 4) { /* what the shape suggests: stretched, values as they are in the file */
     bool last = w->dims[3] == 1 || w->dims[3] == 3, first = w->dims[1] == 1 || w->dims[1] == 3;
-    int64_t h = w->dims[last && !first ? 1 : 2], width = w->dims[last && !first ? 2 : 3], c = w->dims[last && !first ? 3 : 1];
+    int64_t h = w->dims[last && !first ? 1 : 2], width = w->dims[last && !first ? 2 : 3],
+            c = w->dims[last && !first ? 3 : 1];
     char size[64] = "";
     if (h > 0 && width > 0) snprintf(size, sizeof size, "resize=%lldx%lld,", (long long)h, (long long)width);
-    snprintf(derived, sizeof derived, "%slayout=%s,color=%s,dtype=%s", size, last && !first ? "nhwc" : "nchw", c == 1 ? "gray" : "rgb",
-             w->dtype == LEDGE_U8 ? "u8" : w->dtype == LEDGE_I8 ? "i8" : w->dtype == LEDGE_F16 ? "f16" : "f32");
+    snprintf(derived, sizeof derived, "%slayout=%s,color=%s,dtype=%s", size, last && !first ? "nhwc" : "nchw",
+             c == 1 ? "gray" : "rgb",
+             w->dtype == LEDGE_U8    ? "u8"
+             : w->dtype == LEDGE_I8  ? "i8"
+             : w->dtype == LEDGE_F16 ? "f16"
+                                     : "f32");
   }
   preprocess p;
   TRY(preprocess_parse(spec[0] ? spec : derived, &p, error));
@@ -113,22 +119,24 @@ static ledge_status load_raw(const load *l, tensor *ret, ledge_error *error) {
   const ledge_value_info *w = l->want;
   size_t bits = (size_t)ledge_dtype_bits(w->dtype);
   if (w->dtype == LEDGE_DTYPE_NONE || w->dtype == LEDGE_STRING || w->rank < 0)
-    return error_set(error, LEDGE_ERROR_SHAPE, "%s is raw bytes, and input '%s' declares no dtype and shape to read them by", l->path, w->name);
+    return error_set(error, LEDGE_ERROR_SHAPE,
+                     "%s is raw bytes, and input '%s' declares no dtype and shape to read them by", l->path, w->name);
   tensor t = {.dtype = w->dtype, .rank = w->rank};
   int64_t known = 1;
   int open = -1;
   for (int i = 0; i < w->rank; i++) {
     t.dims[i] = w->dims[i] < 0 ? 1 : w->dims[i];
     if (w->dims[i] < 0) open = i; /* the last one takes the rest */
-    if (__builtin_mul_overflow(known, t.dims[i], &known)) return error_set(error, LEDGE_ERROR_LIMIT, "input '%s' is too large", w->name);
+    if (__builtin_mul_overflow(known, t.dims[i], &known))
+      return error_set(error, LEDGE_ERROR_LIMIT, "input '%s' is too large", w->name);
   }
   uint64_t elements = (uint64_t)l->size * 8 / bits;
   if (open >= 0 && known > 0) t.dims[open] = (int64_t)(elements / (uint64_t)known);
   size_t bytes = tensor_bytes(&t);
   if (bytes != l->size) {
     char text[256];
-    return error_set(error, LEDGE_ERROR_SHAPE, "%s has %zu bytes; input '%s' (%s %s) takes %zu", l->path, l->size, w->name,
-                     ledge_dtype_name(w->dtype), shape_print(w->rank, w->dims, text, sizeof text), bytes);
+    return error_set(error, LEDGE_ERROR_SHAPE, "%s has %zu bytes; input '%s' (%s %s) takes %zu", l->path, l->size,
+                     w->name, ledge_dtype_name(w->dtype), shape_print(w->rank, w->dims, text, sizeof text), bytes);
   }
   ledge_status status = tensor_alloc(&t, error);
   if (status) return status;
@@ -197,8 +205,8 @@ static ledge_status load_numbers(const load *l, tensor *ret, ledge_error *error)
     if (open >= 0 && known > 0) t.dims[open] = count / known;
     ledge_status status = tensor_elements(&t) == count
                               ? tensor_alloc(&t, error)
-                              : error_set(error, LEDGE_ERROR_SHAPE, "%s has %lld numbers, which do not fill input '%s'", l->path,
-                                          (long long)count, w->name);
+                              : error_set(error, LEDGE_ERROR_SHAPE, "%s has %lld numbers, which do not fill input '%s'",
+                                          l->path, (long long)count, w->name);
     if (status) {
       mem_free(text);
       return status;
@@ -214,8 +222,8 @@ static ledge_status load_npz(const load *l, tensor *ret, ledge_error *error) {
   TRY(npz_open(l->data, l->size, &z, error));
   int64_t at = npz_find(z, l->want->name);
   if (at < 0 && npz_count(z) == 1) at = 0;
-  ledge_status status = at < 0 ? error_set(error, LEDGE_ERROR_NAME, "%s has no array '%s'; its first is '%s'", l->path, l->want->name,
-                                           npz_count(z) ? npz_name(z, 0) : "")
+  ledge_status status = at < 0 ? error_set(error, LEDGE_ERROR_NAME, "%s has no array '%s'; its first is '%s'", l->path,
+                                           l->want->name, npz_count(z) ? npz_name(z, 0) : "")
                                : npz_read(z, (size_t)at, &(npy_options){l->want->dtype}, ret, error);
   npz_close(z);
   return status;
@@ -241,7 +249,8 @@ static ledge_status load_tensor(const load *l, tensor *ret, ledge_error *error) 
   return status ? status : fit_rank(ret, l->want);
 }
 
-ledge_status ledge_value_load(const char *path, const char *recipe, const ledge_value_info *want, ledge_value **ret, ledge_error *error) {
+ledge_status ledge_value_load(const char *path, const char *recipe, const ledge_value_info *want, ledge_value **ret,
+                              ledge_error *error) {
   file_map *map;
   TRY(file_map_open(path, &map, error));
   load l = {file_map_data(map), file_map_size(map), path, recipe, want};

@@ -13,14 +13,23 @@ void ledge_machine_get(ledge_machine *ret) {
   if (!architecture[0] && uname(&u) == 0) snprintf(architecture, sizeof architecture, "%s", u.machine);
   cpu_topology t = cpu_topology_get();
   cpu_caches c = cpu_cache_sizes();
-  *ret = (ledge_machine){.model = cpu_model(), .architecture = architecture, .processors = t.online, .allowed = t.allowed, .big = t.big,
-                         .default_threads = cpu_default_threads(), .quota = t.quota, .l1d_bytes = c.l1d_bytes, .l2_bytes = c.l2_bytes,
-                         .l3_bytes = c.l3_bytes, .memory_available_bytes = cpu_memory_available()};
+  *ret = (ledge_machine){.model = cpu_model(),
+                         .architecture = architecture,
+                         .processors = t.online,
+                         .allowed = t.allowed,
+                         .big = t.big,
+                         .default_threads = cpu_default_threads(),
+                         .quota = t.quota,
+                         .l1d_bytes = c.l1d_bytes,
+                         .l2_bytes = c.l2_bytes,
+                         .l3_bytes = c.l3_bytes,
+                         .memory_available_bytes = cpu_memory_available()};
   uint32_t isa = cpu_isa_available();
   size_t at = 0;
   for (int bit = 0; bit < 32 && at < sizeof ret->features; bit++) {
     if (!(isa >> bit & 1)) continue;
-    int n = snprintf(ret->features + at, sizeof ret->features - at, "%s%s", at ? " " : "", cpu_isa_name((cpu_isa)(1u << bit)));
+    int n = snprintf(ret->features + at, sizeof ret->features - at, "%s%s", at ? " " : "",
+                     cpu_isa_name((cpu_isa)(1u << bit)));
     at += n > 0 ? (size_t)n : 0;
   }
 }

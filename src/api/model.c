@@ -46,7 +46,8 @@ static ledge_status read_model(ledge_model *m, const char *folder, bool allow_li
   size_t size = file_map_size(m->map);
   const char *name = file_map_path(m->map), *foreign = foreign_format(bytes, size);
   if (!size) return error_set(error, LEDGE_ERROR_FORMAT, "%s is empty", name);
-  if (foreign) return error_set(error, LEDGE_ERROR_UNSUPPORTED, "%s is %s; this version of ledge reads ONNX", name, foreign);
+  if (foreign)
+    return error_set(error, LEDGE_ERROR_UNSUPPORTED, "%s is %s; this version of ledge reads ONNX", name, foreign);
   storage *owner = owner_create(m->map);
   if (!owner) return error_memory(error, sizeof *owner, "a model");
   onnx_options options = {.folder = folder, .allow_links = allow_links};
@@ -73,14 +74,16 @@ static ledge_status add_operators(ledge_model *m, const ledge_model_options *opt
     const ledge_operator *o = options->operators[i];
     if (!o || !o->domain || !o->name || !o->infer || !o->run)
       return error_set(error, LEDGE_ERROR_ARGUMENT, "operator %zu lacks a domain, a name, infer or run", i);
-    m->operators[i] = (op_def){o->domain, o->name, o->since_version, o->until_version, o->min_inputs, o->max_inputs, o->min_outputs,
-                               o->max_outputs, OP_EFFECT, infer_trampoline, run_trampoline, o};
+    m->operators[i] =
+        (op_def){o->domain,      o->name,        o->since_version, o->until_version, o->min_inputs,  o->max_inputs,
+                 o->min_outputs, o->max_outputs, OP_EFFECT,        infer_trampoline, run_trampoline, o};
   }
   m->n_operators = (int)options->n_operators;
   return LEDGE_OK;
 }
 
-static ledge_status model_build(file_map *map, const char *folder, const ledge_model_options *options, ledge_model **ret, ledge_error *error) {
+static ledge_status model_build(file_map *map, const char *folder, const ledge_model_options *options,
+                                ledge_model **ret, ledge_error *error) {
   static const ledge_model_options defaults;
   if (!options) options = &defaults;
   ledge_model *m = mem_zalloc(sizeof *m);
@@ -112,7 +115,8 @@ static ledge_status model_build(file_map *map, const char *folder, const ledge_m
   return LEDGE_OK;
 }
 
-ledge_status ledge_model_open(const char *path, const ledge_model_options *options, ledge_model **ret, ledge_error *error) {
+ledge_status ledge_model_open(const char *path, const ledge_model_options *options, ledge_model **ret,
+                              ledge_error *error) {
   if (!path || !ret) return error_set(error, LEDGE_ERROR_ARGUMENT, "ledge_model_open: path or ret_model is NULL");
   file_map *map;
   TRY(file_map_open(path, &map, error));
@@ -134,9 +138,10 @@ ledge_status ledge_model_open_fd(int fd, const ledge_model_options *options, led
   return model_build(map, options ? options->folder : NULL, options, ret, error);
 }
 
-ledge_status ledge_model_open_memory(const void *bytes, size_t size, const ledge_model_options *options, ledge_model **ret,
-                                     ledge_error *error) {
-  if (!bytes || !ret) return error_set(error, LEDGE_ERROR_ARGUMENT, "ledge_model_open_memory: bytes or ret_model is NULL");
+ledge_status ledge_model_open_memory(const void *bytes, size_t size, const ledge_model_options *options,
+                                     ledge_model **ret, ledge_error *error) {
+  if (!bytes || !ret)
+    return error_set(error, LEDGE_ERROR_ARGUMENT, "ledge_model_open_memory: bytes or ret_model is NULL");
   file_map *map;
   TRY(file_map_memory(bytes, size, "memory", &map, error));
   return model_build(map, options ? options->folder : NULL, options, ret, error);
@@ -186,7 +191,8 @@ size_t ledge_model_output_count(const ledge_model *m) { return (size_t)m->read->
 
 ledge_status ledge_model_input(const ledge_model *m, size_t i, ledge_value_info *ret, ledge_error *error) {
   const graph *g = m->read->graph;
-  if (i >= (size_t)g->n_inputs) return error_set(error, LEDGE_ERROR_NAME, "the model has %d inputs; there is no input %zu", g->n_inputs, i);
+  if (i >= (size_t)g->n_inputs)
+    return error_set(error, LEDGE_ERROR_NAME, "the model has %d inputs; there is no input %zu", g->n_inputs, i);
   return api_value_info(g, g->inputs[i], ret);
 }
 
@@ -197,7 +203,8 @@ ledge_status ledge_model_output(const ledge_model *m, size_t i, ledge_value_info
   return api_value_info(g, g->outputs[i], ret);
 }
 
-static ledge_status find_name(const graph *g, const value_id *list, int n, const char *what, const char *name, size_t *ret, ledge_error *error) {
+static ledge_status find_name(const graph *g, const value_id *list, int n, const char *what, const char *name,
+                              size_t *ret, ledge_error *error) {
   for (int i = 0; i < n; i++)
     if (!strcmp(g->values[list[i]].name, name)) return *ret = (size_t)i, LEDGE_OK;
   char *end;
@@ -283,13 +290,15 @@ static bool find_node(const graph *g, const node *n, int depth, void *arg) {
 
 ledge_status ledge_model_node(const ledge_model *m, size_t i, ledge_node_info *ret, ledge_error *error) {
   node_search s = {i, ret};
-  if (!visit_nodes(m->read->graph, 0, find_node, &s)) return error_set(error, LEDGE_ERROR_NAME, "there is no node %zu", i);
+  if (!visit_nodes(m->read->graph, 0, find_node, &s))
+    return error_set(error, LEDGE_ERROR_NAME, "there is no node %zu", i);
   return LEDGE_OK;
 }
 
 /* ---- saving ---- */
 
-ledge_status ledge_model_save(const ledge_model *m, const char *path, const ledge_save_options *options, ledge_error *error) {
+ledge_status ledge_model_save(const ledge_model *m, const char *path, const ledge_save_options *options,
+                              ledge_error *error) {
   static const ledge_save_options defaults;
   if (!options) options = &defaults;
   onnx_write_options write = {.external_bytes = options->external_data_bytes};

@@ -20,12 +20,17 @@ bool ledge_op_output(ledge_op_context *c, size_t i, ledge_tensor *ret) {
 }
 
 ledge_status ledge_op_set_output(ledge_op_context *c, size_t i, ledge_dtype dtype, int rank, const int64_t *dims) {
-  if (i >= INT32_MAX || !dtype_is_valid(dtype) || rank < 0) return op_fail(ctx(c), LEDGE_ERROR_ARGUMENT, "output %zu has no such type", i);
+  if (i >= INT32_MAX || !dtype_is_valid(dtype) || rank < 0)
+    return op_fail(ctx(c), LEDGE_ERROR_ARGUMENT, "output %zu has no such type", i);
   return op_shape(ctx(c), (int)i, dtype, rank, dims);
 }
 
-int64_t ledge_op_attribute_int(const ledge_op_context *c, const char *name, int64_t otherwise) { return op_int(ctx(c), name, otherwise); }
-float ledge_op_attribute_float(const ledge_op_context *c, const char *name, float otherwise) { return op_float(ctx(c), name, otherwise); }
+int64_t ledge_op_attribute_int(const ledge_op_context *c, const char *name, int64_t otherwise) {
+  return op_int(ctx(c), name, otherwise);
+}
+float ledge_op_attribute_float(const ledge_op_context *c, const char *name, float otherwise) {
+  return op_float(ctx(c), name, otherwise);
+}
 
 const char *ledge_op_attribute_string(const ledge_op_context *c, const char *name, size_t *ret_size) {
   ledge_string s = op_string(ctx(c), name);

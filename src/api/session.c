@@ -12,12 +12,12 @@ static ledge_status report_missing(const ledge_model *m, ledge_error *error) {
   ledge_node_info n;
   for (size_t i = 0; ledge_model_node(m, i, &n, NULL) == LEDGE_OK && at < sizeof text; i++) {
     if (n.supported) continue;
-    int k = snprintf(text + at, sizeof text - at, "%s%s%s%s version %d at node '%s'", at ? "; " : "", n.domain, n.domain[0] ? "." : "",
-                     n.op, n.version, n.name);
+    int k = snprintf(text + at, sizeof text - at, "%s%s%s%s version %d at node '%s'", at ? "; " : "", n.domain,
+                     n.domain[0] ? "." : "", n.op, n.version, n.name);
     at += k > 0 ? (size_t)k : 0;
   }
-  return error_set(error, LEDGE_ERROR_UNSUPPORTED, "%s has %d nodes whose operators ledge does not know: %s", file_map_path(m->map),
-                   m->n_missing, text);
+  return error_set(error, LEDGE_ERROR_UNSUPPORTED, "%s has %d nodes whose operators ledge does not know: %s",
+                   file_map_path(m->map), m->n_missing, text);
 }
 
 /* The graph after the passes, made once. */
@@ -55,7 +55,8 @@ static ledge_status session_open(ledge_session *s, bool open, session **ret, led
   return session_create(graph_model, &so, ret, error);
 }
 
-ledge_status ledge_session_create(ledge_model *m, const ledge_session_options *options, ledge_session **ret, ledge_error *error) {
+ledge_status ledge_session_create(ledge_model *m, const ledge_session_options *options, ledge_session **ret,
+                                  ledge_error *error) {
   static const ledge_session_options defaults;
   if (!m || !ret) return error_set(error, LEDGE_ERROR_ARGUMENT, "ledge_session_create: model or ret_session is NULL");
   if (!options) options = &defaults;
@@ -97,12 +98,13 @@ ledge_status api_check_input(const graph *g, int i, const value *v, ledge_error 
   char a[256], b[256];
   if (v->kind == VALUE_NONE && want.optional) return LEDGE_OK;
   if ((int)v->kind != (int)want.kind)
-    return error_set(error, LEDGE_ERROR_SHAPE, "input '%s' is %s; it was given %s", want.name, kinds[want.kind], kinds[v->kind]);
+    return error_set(error, LEDGE_ERROR_SHAPE, "input '%s' is %s; it was given %s", want.name, kinds[want.kind],
+                     kinds[v->kind]);
   if (v->kind != VALUE_TENSOR) return LEDGE_OK;
   const tensor *t = &v->tensor;
   if (want.dtype != LEDGE_DTYPE_NONE && t->dtype != want.dtype)
-    return error_set(error, LEDGE_ERROR_SHAPE, "input '%s' has dtype %s; it was given %s", want.name, ledge_dtype_name(want.dtype),
-                     ledge_dtype_name(t->dtype));
+    return error_set(error, LEDGE_ERROR_SHAPE, "input '%s' has dtype %s; it was given %s", want.name,
+                     ledge_dtype_name(want.dtype), ledge_dtype_name(t->dtype));
   bool fits = want.rank < 0 || want.rank == t->rank;
   for (int d = 0; fits && want.rank >= 0 && d < t->rank; d++) fits = want.dims[d] < 0 || want.dims[d] == t->dims[d];
   if (!fits)
@@ -187,7 +189,8 @@ ledge_status ledge_session_run(ledge_session *s, ledge_error *error) {
   TRY(check_given(s, error));
   ledge_status status = session_run(s->run, s->given, error);
   if (file_map_damaged(s->model->map))
-    return error_set(error, LEDGE_ERROR_CHANGED, "%s shrank while it was in use: open it again", file_map_path(s->model->map));
+    return error_set(error, LEDGE_ERROR_CHANGED, "%s shrank while it was in use: open it again",
+                     file_map_path(s->model->map));
   return status;
 }
 
@@ -254,6 +257,7 @@ bool ledge_session_profile(const ledge_session *s, size_t i, ledge_profile *ret)
   if (!p || i >= (size_t)p->n_steps) return false;
   const plan_step *step = &p->steps[i];
   const node *n = &p->graph->nodes[step->node];
-  *ret = (ledge_profile){n->name, n->op, step->kernel_name ? step->kernel_name : "reference", step->time_ns, step->runs, step->multiply_adds};
+  *ret = (ledge_profile){n->name,       n->op,      step->kernel_name ? step->kernel_name : "reference",
+                         step->time_ns, step->runs, step->multiply_adds};
   return true;
 }

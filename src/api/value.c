@@ -8,7 +8,8 @@ void api_tensor_out(const tensor *t, ledge_tensor *ret) {
 }
 
 ledge_status api_tensor_in(const ledge_tensor *t, tensor *ret, ledge_error *error) {
-  if (!dtype_is_valid(t->dtype)) return error_set(error, LEDGE_ERROR_ARGUMENT, "a tensor has dtype %d, which is none", (int)t->dtype);
+  if (!dtype_is_valid(t->dtype))
+    return error_set(error, LEDGE_ERROR_ARGUMENT, "a tensor has dtype %d, which is none", (int)t->dtype);
   if (t->rank < 0 || t->rank > LEDGE_MAX_RANK)
     return error_set(error, LEDGE_ERROR_ARGUMENT, "a tensor has rank %d, outside of 0 to %d", t->rank, LEDGE_MAX_RANK);
   tensor copy = {.dtype = t->dtype, .rank = t->rank, .data = t->data};
@@ -16,8 +17,8 @@ ledge_status api_tensor_in(const ledge_tensor *t, tensor *ret, ledge_error *erro
   size_t bytes = tensor_bytes(&copy);
   char text[256];
   if (bytes == SIZE_MAX || bytes > t->bytes)
-    return error_set(error, LEDGE_ERROR_ARGUMENT, "a tensor of %s %s takes more than the %zu bytes that are given", ledge_dtype_name(t->dtype),
-                     shape_print(t->rank, t->dims, text, sizeof text), t->bytes);
+    return error_set(error, LEDGE_ERROR_ARGUMENT, "a tensor of %s %s takes more than the %zu bytes that are given",
+                     ledge_dtype_name(t->dtype), shape_print(t->rank, t->dims, text, sizeof text), t->bytes);
   if (bytes && !t->data) return error_set(error, LEDGE_ERROR_ARGUMENT, "a tensor has no data");
   *ret = copy;
   return LEDGE_OK;
@@ -44,11 +45,13 @@ ledge_status ledge_value_create(const ledge_tensor *t, ledge_value **ret, ledge_
   return LEDGE_OK;
 }
 
-ledge_status ledge_value_create_sequence(const ledge_value *const *items, size_t n, ledge_value **ret, ledge_error *error) {
+ledge_status ledge_value_create_sequence(const ledge_value *const *items, size_t n, ledge_value **ret,
+                                         ledge_error *error) {
   ledge_dtype dtype = n && items[0]->v.kind == VALUE_TENSOR ? items[0]->v.tensor.dtype : LEDGE_DTYPE_NONE;
   for (size_t i = 0; i < n; i++)
     if (items[i]->v.kind != items[0]->v.kind || (items[i]->v.kind == VALUE_TENSOR && items[i]->v.tensor.dtype != dtype))
-      return error_set(error, LEDGE_ERROR_ARGUMENT, "the items of a sequence are of one kind and dtype; item %zu differs", i);
+      return error_set(error, LEDGE_ERROR_ARGUMENT,
+                       "the items of a sequence are of one kind and dtype; item %zu differs", i);
   if (n > INT32_MAX) return error_set(error, LEDGE_ERROR_LIMIT, "a sequence of %zu items", n);
   ledge_value *v = new_value(error);
   if (!v) return LEDGE_ERROR_MEMORY;
@@ -83,7 +86,8 @@ _Static_assert(sizeof(ledge_value) == sizeof(value), "items of a sequence are ha
 ledge_kind ledge_value_kind(const ledge_value *v) { return (ledge_kind)v->v.kind; }
 
 ledge_status ledge_value_tensor(const ledge_value *v, ledge_tensor *ret, ledge_error *error) {
-  if (v->v.kind != VALUE_TENSOR && v->v.kind != VALUE_MAP) return error_set(error, LEDGE_ERROR_ARGUMENT, "the value is no tensor");
+  if (v->v.kind != VALUE_TENSOR && v->v.kind != VALUE_MAP)
+    return error_set(error, LEDGE_ERROR_ARGUMENT, "the value is no tensor");
   api_tensor_out(&v->v.tensor, ret);
   return LEDGE_OK;
 }

@@ -29,8 +29,7 @@ size_t weight_store_bytes(weight_store *s);
 /* The packing of `key` (the address of the constant's elements) named `kind` with params[n_params] (n_params <= 16):
  * made by pack(arg, dst) on the first call, the same memory afterwards. Any thread. The memory is the store's. */
 ledge_status weight_store_get(weight_store *s, const void *key, const char *kind, const int64_t *params, int n_params,
-                              size_t bytes, weight_pack_fn pack, const void *arg, const void **ret,
-                              ledge_error *error);
+                              size_t bytes, weight_pack_fn pack, const void *arg, const void **ret, ledge_error *error);
 
 typedef struct kernel {
   op_fn run;            /* NULL: declined, the reference runs */
@@ -41,12 +40,12 @@ typedef struct kernel {
 } kernel;
 
 typedef struct kernel_request {
-  op_ctx *ctx;           /* the node, its inputs and outputs: shapes set; data of an input set only where `constant` */
-  const bool *constant;  /* by input: contents known and the same in every run */
+  op_ctx *ctx;          /* the node, its inputs and outputs: shapes set; data of an input set only where `constant` */
+  const bool *constant; /* by input: contents known and the same in every run */
   int threads;
-  arena *arena;          /* for the state: lives as long as the kernel */
+  arena *arena; /* for the state: lives as long as the kernel */
   weight_store *weights;
-  uint32_t isa;          /* bits of cpu_isa that may be used */
+  uint32_t isa; /* bits of cpu_isa that may be used */
 } kernel_request;
 
 /* Never fails for a node that it does not know: that is a decline. */

@@ -71,8 +71,8 @@ static weight_entry **weight_bucket(weight_store *s, const void *key) {
   return &s->buckets[(k >> 6 ^ k >> 14) % (sizeof s->buckets / sizeof *s->buckets)];
 }
 
-static weight_entry *weight_find(weight_entry *e, const void *key, const char *kind, const int64_t *params, int n_params,
-                                 size_t bytes) {
+static weight_entry *weight_find(weight_entry *e, const void *key, const char *kind, const int64_t *params,
+                                 int n_params, size_t bytes) {
   for (; e; e = e->next)
     if (e->key == key && e->n_params == n_params && e->bytes == bytes && !strcmp(e->kind, kind) &&
         !memcmp(e->params, params, (size_t)n_params * sizeof *params))

@@ -126,7 +126,8 @@ static bool copy_attr(graph *g, const attr *from, attr *to, const value_id *map,
 
 static bool copy_node(graph *to, const node *from, const value_id *map, ledge_error *error) {
   model *m = to->model;
-  value_id *in = mem_alloc_array((size_t)from->n_in, sizeof *in), *out = mem_alloc_array((size_t)from->n_out, sizeof *out);
+  value_id *in = mem_alloc_array((size_t)from->n_in, sizeof *in),
+           *out = mem_alloc_array((size_t)from->n_out, sizeof *out);
   node *n = NULL;
   if (in && out) {
     for (int i = 0; i < from->n_in; i++) in[i] = from->in[i] == VALUE_ABSENT ? VALUE_ABSENT : map[from->in[i]];
@@ -162,7 +163,8 @@ static ledge_status copy_graph(graph *to, const graph *from, value_id *map, ledg
     if (map[v] != MAP_OPEN) continue;
     const graph_value *src = &from->values[v];
     map[v] = src->constant ? graph_add_constant(to, src->name, src->constant) : graph_add_value(to, src->name);
-    if (map[v] == VALUE_ABSENT || !copy_type(to->model, &src->type, &to->values[map[v]].type)) return copy_memory(error);
+    if (map[v] == VALUE_ABSENT || !copy_type(to->model, &src->type, &to->values[map[v]].type))
+      return copy_memory(error);
   }
   for (int i = 0; i < from->n_nodes; i++)
     if (!copy_node(to, &from->nodes[i], map, error)) return copy_memory(error);
@@ -179,7 +181,8 @@ static bool clone_header(model *to, const model *from) {
   to->source = copy_text(to, from->source);
   to->opsets = arena_alloc_array(&to->arena, (size_t)from->n_opsets, sizeof *to->opsets);
   to->metadata = arena_alloc_array(&to->arena, (size_t)from->n_metadata, sizeof *to->metadata);
-  if (!to->producer_name || !to->producer_version || !to->domain || !to->doc || !to->source || !to->opsets || !to->metadata)
+  if (!to->producer_name || !to->producer_version || !to->domain || !to->doc || !to->source || !to->opsets ||
+      !to->metadata)
     return false;
   for (int i = 0; i < from->n_opsets; i++) {
     to->opsets[i] = (opset_import){copy_text(to, from->opsets[i].domain), from->opsets[i].version};

@@ -1,10 +1,10 @@
 /* graph/graph: the one graph that every format is read into, and that every feature works on.
  *
  *   model    opset imports, metadata, and the main graph; one arena holds it all
- *   graph    values + nodes in topological order + inputs, outputs; a subgraph (of If, Loop, Scan, ...) also has captures:
- *            values of the enclosing graph that it reads, listed as if they were further inputs
- *   value    a name, a declared type, and the contents where it is a constant
- *   node     an operator applied to values: in[] and out[] hold value ids, VALUE_ABSENT where an optional one is left out
+ *   graph    values + nodes in topological order + inputs, outputs; a subgraph (of If, Loop, Scan, ...) also has
+ * captures: values of the enclosing graph that it reads, listed as if they were further inputs value    a name, a
+ * declared type, and the contents where it is a constant node     an operator applied to values: in[] and out[] hold
+ * value ids, VALUE_ABSENT where an optional one is left out
  *
  * Invariants (graph_verify): every value has one producer at most (a node, or none: input, constant, capture); a node
  * reads only values made before it; ids are in range; a subgraph's captures name values of its parent.
@@ -40,8 +40,8 @@ typedef enum type_kind {
 typedef struct graph_type graph_type;
 struct graph_type {
   type_kind kind;
-  ledge_dtype dtype; /* tensors: of the elements; maps: of the keys */
-  int rank;          /* -1: the shape is not declared */
+  ledge_dtype dtype;            /* tensors: of the elements; maps: of the keys */
+  int rank;                     /* -1: the shape is not declared */
   const int64_t *dims;          /* rank dims, -1 where symbolic or unknown */
   const char *const *dim_names; /* rank names, NULL where a dim has none; NULL if no dim has one */
   const graph_type *elem;
@@ -104,8 +104,8 @@ struct node {
 };
 
 typedef struct graph_value {
-  const char *name; /* unique in its graph; never NULL */
-  graph_type type;  /* TYPE_NONE where undeclared */
+  const char *name;       /* unique in its graph; never NULL */
+  graph_type type;        /* TYPE_NONE where undeclared */
   const tensor *constant; /* contents of an initialiser, or NULL; on an input: its default */
   int32_t producer;       /* index in graph.nodes, or -1 */
 } graph_value;
@@ -146,8 +146,8 @@ struct model {
   storage **keep; /* storages and mappings that constants point into; released with the model */
   int n_keep, cap_keep;
   bool defaults_fixed; /* initialisers that are inputs too count as constants: nobody will give others */
-  const char *source; /* path or "memory", for messages */
-  model *origin;      /* of a clone: the model whose memory its constants may point into; one reference */
+  const char *source;  /* path or "memory", for messages */
+  model *origin;       /* of a clone: the model whose memory its constants may point into; one reference */
   atomic_int refs;
 };
 
@@ -188,8 +188,8 @@ bool node_is(const node *n, const char *domain, const char *op);
 value_id graph_capture(graph *g, value_id outer);
 
 /* The constant that a value of g is, looked for through captures up to the outermost graph; NULL where it is none. An
- * input's default is none, for the caller may give another, but where model.defaults_fixed says that nobody will, and in
- * models of IR versions before 4, where every initialiser is also listed as an input. */
+ * input's default is none, for the caller may give another, but where model.defaults_fixed says that nobody will, and
+ * in models of IR versions before 4, where every initialiser is also listed as an input. */
 const tensor *graph_constant(const graph *g, value_id v);
 
 /* ---- changing, for passes ---- */
@@ -204,11 +204,12 @@ void graph_replace_uses(graph *g, value_id from, value_id to);
 void graph_count_uses(const graph *g, int *uses);
 /* Removes nodes none of whose outputs is read, and that have no effect of their own; repeats to the end. */
 ledge_status graph_sweep(graph *g, ledge_error *error);
-/* A deep copy of structure (values, nodes, subgraphs) into a new model that shares the constants' contents and keeps m. */
+/* A deep copy of structure (values, nodes, subgraphs) into a new model that shares the constants' contents and keeps m.
+ */
 ledge_status model_clone(model *m, model **ret_clone, ledge_error *error);
 /* Copies the body of `src` into g: src's inputs become args, and outs[i] gets the value that src's output i is. Used to
- * inline functions and If branches; args may be VALUE_ABSENT; captures of src resolve through `args_captures` (ids in g, one
- * a capture). */
+ * inline functions and If branches; args may be VALUE_ABSENT; captures of src resolve through `args_captures` (ids in
+ * g, one a capture). */
 ledge_status graph_inline(graph *g, const graph *src, const value_id *args, const value_id *args_captures,
                           const char *prefix, value_id *outs, ledge_error *error);
 

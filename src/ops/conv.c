@@ -1,4 +1,5 @@
-/* ops/conv: Conv, ConvTranspose, ConvInteger: channels first, any number of spatial dims, in double (integers exactly). */
+/* ops/conv: Conv, ConvTranspose, ConvInteger: channels first, any number of spatial dims, in double (integers exactly).
+ */
 #include "ops/real.h"
 #include "ops/window.h"
 
@@ -29,20 +30,24 @@ static ledge_status conv_read(op_ctx *c, bool transposed, conv_shape *s) {
   s->batch = x->dims[0];
   s->in_channels = x->dims[1];
   s->groups = op_int(c, "group", 1);
-  if (s->groups < 1 || s->in_channels % s->groups || s->groups > INT32_MAX || (transposed ? w->dims[0] != s->in_channels : w->dims[0] % s->groups))
+  if (s->groups < 1 || s->in_channels % s->groups || s->groups > INT32_MAX ||
+      (transposed ? w->dims[0] != s->in_channels : w->dims[0] % s->groups))
     return op_fail(c, LEDGE_ERROR_SHAPE, "%lld channels in %lld groups do not fit weights of %lld by %lld",
                    (long long)s->in_channels, (long long)s->groups, (long long)w->dims[0], (long long)w->dims[1]);
   s->in_group = s->in_channels / s->groups;
   if (!transposed && w->dims[1] != s->in_group)
-    return op_fail(c, LEDGE_ERROR_SHAPE, "weights take %lld channels a group where the input has %lld", (long long)w->dims[1],
-                   (long long)s->in_group);
+    return op_fail(c, LEDGE_ERROR_SHAPE, "weights take %lld channels a group where the input has %lld",
+                   (long long)w->dims[1], (long long)s->in_group);
   s->out_group = transposed ? w->dims[1] : w->dims[0] / s->groups;
-  if (__builtin_mul_overflow(s->out_group, s->groups, &s->out_channels)) return op_fail(c, LEDGE_ERROR_SHAPE, "too many channels");
+  if (__builtin_mul_overflow(s->out_group, s->groups, &s->out_channels))
+    return op_fail(c, LEDGE_ERROR_SHAPE, "too many channels");
   const tensor *b = op_in(c, 2);
   if (b && !transposed && !strcmp(c->def->name, "Conv") && (b->rank != 1 || b->dims[0] != s->out_channels))
-    return op_fail(c, LEDGE_ERROR_SHAPE, "the bias does not have one number for each of %lld channels", (long long)s->out_channels);
+    return op_fail(c, LEDGE_ERROR_SHAPE, "the bias does not have one number for each of %lld channels",
+                   (long long)s->out_channels);
   if (b && transposed && (b->rank != 1 || b->dims[0] != s->out_channels))
-    return op_fail(c, LEDGE_ERROR_SHAPE, "the bias does not have one number for each of %lld channels", (long long)s->out_channels);
+    return op_fail(c, LEDGE_ERROR_SHAPE, "the bias does not have one number for each of %lld channels",
+                   (long long)s->out_channels);
   s->in_span = shape_elements(rank, s->w.in);
   s->out_span = shape_elements(rank, s->w.out);
   s->kernel_span = shape_elements(rank, s->w.kernel);
@@ -163,7 +168,8 @@ static ledge_status convinteger_infer(op_ctx *c) {
     if (!z) continue;
     if (z->dtype != op_in(c, i - 2)->dtype) return op_fail_dtype(c, i);
     int64_t n = tensor_elements(z);
-    if (n != 1 && (i == 2 || n != s.out_channels)) return op_fail(c, LEDGE_ERROR_SHAPE, "a zero point has %lld numbers", (long long)n);
+    if (n != 1 && (i == 2 || n != s.out_channels))
+      return op_fail(c, LEDGE_ERROR_SHAPE, "a zero point has %lld numbers", (long long)n);
   }
   return conv_shape_out(c, &s, LEDGE_I32);
 }

@@ -1,6 +1,6 @@
 /* ops/einsum: Einsum: products of tensors whose dims are named by letters, summed over the letters that the output does
- * not name. An ellipsis stands for any number of broadcast dims. Two and more operands are taken one after another, so that
- * the work is that of pairwise products. */
+ * not name. An ellipsis stands for any number of broadcast dims. Two and more operands are taken one after another, so
+ * that the work is that of pairwise products. */
 #include "ops/real.h"
 
 #include <ctype.h>
@@ -34,17 +34,20 @@ static ledge_status read_term(op_ctx *c, einsum *e, const char *text, size_t n, 
     if (isspace((unsigned char)text[i])) continue;
     if (text[i] == '.' && i + 2 < n && text[i + 1] == '.' && text[i + 2] == '.' && dots < 0) {
       dots = rank < 0 ? e->ellipsis : rank - letters;
-      if (dots < 0 || t->rank + dots > LEDGE_MAX_RANK) return op_fail(c, LEDGE_ERROR_SHAPE, "a term has more letters than its input has dims");
+      if (dots < 0 || t->rank + dots > LEDGE_MAX_RANK)
+        return op_fail(c, LEDGE_ERROR_SHAPE, "a term has more letters than its input has dims");
       if (dots > e->ellipsis) e->ellipsis = dots;
       for (int k = 0; k < dots; k++) t->label[t->rank++] = -(dots - k);
       i += 2;
     } else if (isalpha((unsigned char)text[i]) && t->rank < LEDGE_MAX_RANK) {
       t->label[t->rank++] = label_of(e, text[i]);
     } else {
-      return op_fail(c, LEDGE_ERROR_FORMAT, "the equation has an unexpected '%c'", isprint((unsigned char)text[i]) ? text[i] : '?');
+      return op_fail(c, LEDGE_ERROR_FORMAT, "the equation has an unexpected '%c'",
+                     isprint((unsigned char)text[i]) ? text[i] : '?');
     }
   }
-  if (rank >= 0 && t->rank != rank) return op_fail(c, LEDGE_ERROR_SHAPE, "a term names %d dims of an input of rank %d", t->rank, rank);
+  if (rank >= 0 && t->rank != rank)
+    return op_fail(c, LEDGE_ERROR_SHAPE, "a term names %d dims of an input of rank %d", t->rank, rank);
   return LEDGE_OK;
 }
 
@@ -62,7 +65,8 @@ static ledge_status read_sizes(op_ctx *c, einsum *e) {
       if (*size == -1 || *size == 1)
         *size = dim;
       else if (dim != *size && dim != 1)
-        return op_fail(c, LEDGE_ERROR_SHAPE, "dim %d of input %d is %lld where %lld stands elsewhere", i, k, (long long)dim, (long long)*size);
+        return op_fail(c, LEDGE_ERROR_SHAPE, "dim %d of input %d is %lld where %lld stands elsewhere", i, k,
+                       (long long)dim, (long long)*size);
     }
   return LEDGE_OK;
 }
@@ -83,7 +87,8 @@ static ledge_status einsum_read(op_ctx *c, einsum *e) {
     e->n_terms++;
     at = stop + 1;
   }
-  if (e->n_terms != c->n_in) return op_fail(c, LEDGE_ERROR_FORMAT, "the equation has %d terms for %d inputs", e->n_terms, c->n_in);
+  if (e->n_terms != c->n_in)
+    return op_fail(c, LEDGE_ERROR_FORMAT, "the equation has %d terms for %d inputs", e->n_terms, c->n_in);
   int n_letters = e->n_labels;
   if (arrow < q.size) {
     TRY(read_term(c, e, q.data + arrow + 2, q.size - arrow - 2, -1, &e->out));

@@ -4,10 +4,17 @@
 #include "kernels/gemm/gemm.h"
 
 static const char *const fused_acts[KERNEL_ACT_COUNT] = {
-    [KERNEL_ACT_CLAMP] = "clamp",         [KERNEL_ACT_LEAKY_RELU] = "leaky_relu", [KERNEL_ACT_HARDSIGMOID] = "hardsigmoid",
-    [KERNEL_ACT_HARDSWISH] = "hardswish", [KERNEL_ACT_SIGMOID] = "sigmoid",       [KERNEL_ACT_SILU] = "silu",
-    [KERNEL_ACT_TANH] = "tanh",           [KERNEL_ACT_GELU_ERF] = "gelu_erf",     [KERNEL_ACT_GELU_TANH] = "gelu_tanh",
-    [KERNEL_ACT_ELU] = "elu",             [KERNEL_ACT_MISH] = "mish",
+    [KERNEL_ACT_CLAMP] = "clamp",
+    [KERNEL_ACT_LEAKY_RELU] = "leaky_relu",
+    [KERNEL_ACT_HARDSIGMOID] = "hardsigmoid",
+    [KERNEL_ACT_HARDSWISH] = "hardswish",
+    [KERNEL_ACT_SIGMOID] = "sigmoid",
+    [KERNEL_ACT_SILU] = "silu",
+    [KERNEL_ACT_TANH] = "tanh",
+    [KERNEL_ACT_GELU_ERF] = "gelu_erf",
+    [KERNEL_ACT_GELU_TANH] = "gelu_tanh",
+    [KERNEL_ACT_ELU] = "elu",
+    [KERNEL_ACT_MISH] = "mish",
 };
 
 const char *fused_act_name(kernel_act act) { return act < KERNEL_ACT_COUNT ? fused_acts[act] : NULL; }
@@ -38,7 +45,8 @@ ledge_status fused_conv_params(op_ctx *c, const tensor *x, const tensor *w, bool
   *p = (conv_f32_params){.rank = win.rank, .batch = x->dims[0], .groups = op_int(c, "group", 1)};
   p->channels_in = x->dims[channel_axis(x, channels_last)];
   p->channels_out = w->dims[0];
-  if (p->groups < 1 || p->channels_in % p->groups || p->channels_out % p->groups || w->dims[1] != p->channels_in / p->groups)
+  if (p->groups < 1 || p->channels_in % p->groups || p->channels_out % p->groups ||
+      w->dims[1] != p->channels_in / p->groups)
     return op_fail(c, LEDGE_ERROR_SHAPE, "%lld channels in %lld groups do not fit weights of %lld by %lld",
                    (long long)p->channels_in, (long long)p->groups, (long long)w->dims[0], (long long)w->dims[1]);
   for (int i = 0; i < win.rank; i++) {
@@ -210,10 +218,13 @@ static ledge_status globalpool_run(op_ctx *c) {
 ledge_status fused_matmul_shape(op_ctx *c, const tensor *a, const tensor *b, bool b_transposed, fused_matmul *s) {
   if (a->rank < 1 || b->rank < 1) return op_fail(c, LEDGE_ERROR_SHAPE, "a scalar is no matrix");
   int b_k = b->rank == 1 ? 0 : b->rank - (b_transposed ? 1 : 2), b_n = b->rank - (b_transposed ? 2 : 1);
-  *s = (fused_matmul){.m = a->rank == 1 ? 1 : a->dims[a->rank - 2], .n = b->rank == 1 ? 1 : b->dims[b_n],
-                      .k = a->dims[a->rank - 1], .n_batch = 1};
+  *s = (fused_matmul){.m = a->rank == 1 ? 1 : a->dims[a->rank - 2],
+                      .n = b->rank == 1 ? 1 : b->dims[b_n],
+                      .k = a->dims[a->rank - 1],
+                      .n_batch = 1};
   if (b->dims[b_k] != s->k)
-    return op_fail(c, LEDGE_ERROR_SHAPE, "rows of %lld do not fit columns of %lld", (long long)s->k, (long long)b->dims[b_k]);
+    return op_fail(c, LEDGE_ERROR_SHAPE, "rows of %lld do not fit columns of %lld", (long long)s->k,
+                   (long long)b->dims[b_k]);
   int a_batch = a->rank > 2 ? a->rank - 2 : 0, b_batch = b->rank > 2 ? b->rank - 2 : 0;
   s->rank = shape_broadcast(a_batch, a->dims, b_batch, b->dims, s->dims);
   if (s->rank < 0) return op_fail(c, LEDGE_ERROR_SHAPE, "the batch dims do not fit");

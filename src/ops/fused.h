@@ -1,6 +1,6 @@
 /* ops/fused: operators of domain "ledge", version 1: the fused steps that the passes make and ONNX cannot say. All are
- * float32, images channels last ([batch, spatial..., channels]); weights keep ONNX's layout, so that a constant is shared
- * with the model's file and packed once.
+ * float32, images channels last ([batch, spatial..., channels]); weights keep ONNX's layout, so that a constant is
+ * shared with the model's file and packed once.
  *
  *   Conv           X, W, B?, R?: y = act(conv(X, W) + B + R), or with residual_after act(conv(X, W) + B) + R
  *   ConvTranspose  X, W, B?

@@ -9,7 +9,8 @@ static ledge_status reduceto_infer(op_ctx *c) {
   int64_t dims[LEDGE_MAX_RANK];
   TRY(real_check(c, 0, false));
   int rank = shape_broadcast(g->rank, g->dims, like->rank, like->dims, dims);
-  if (!shape_equal(rank, dims, g->rank, g->dims)) return op_fail(c, LEDGE_ERROR_SHAPE, "the second input does not broadcast to the first");
+  if (!shape_equal(rank, dims, g->rank, g->dims))
+    return op_fail(c, LEDGE_ERROR_SHAPE, "the second input does not broadcast to the first");
   return op_shape(c, 0, g->dtype, like->rank, like->dims);
 }
 

@@ -21,7 +21,8 @@ static ledge_status loss_read(op_ctx *c, loss_shape *s) {
   for (int i = 1; fits && i < t->rank; i++) fits = t->dims[i] == x->dims[i + 1];
   if (!fits) return op_fail(c, LEDGE_ERROR_SHAPE, "the targets do not have the input's shape without its classes");
   if (w && (w->rank != 1 || w->dims[0] != x->dims[1] || !dtype_is_float(w->dtype)))
-    return op_fail(c, LEDGE_ERROR_SHAPE, "the weights are not one number for each of %lld classes", (long long)x->dims[1]);
+    return op_fail(c, LEDGE_ERROR_SHAPE, "the weights are not one number for each of %lld classes",
+                   (long long)x->dims[1]);
   *s = (loss_shape){.batch = x->dims[0], .classes = x->dims[1], .inner = tensor_span(x, 2, x->rank)};
   s->sum = op_string_is(c, "reduction", "mean", "sum");
   s->mean = op_string_is(c, "reduction", "mean", "mean");

@@ -6,7 +6,8 @@ static ledge_status check_types(op_ctx *c) {
   const tensor *a = op_in(c, 0), *b = op_in(c, 1);
   TRY(real_check(c, 0, true));
   if (a->dtype != b->dtype)
-    return op_fail(c, LEDGE_ERROR_SHAPE, "its inputs have dtypes %s and %s", ledge_dtype_name(a->dtype), ledge_dtype_name(b->dtype));
+    return op_fail(c, LEDGE_ERROR_SHAPE, "its inputs have dtypes %s and %s", ledge_dtype_name(a->dtype),
+                   ledge_dtype_name(b->dtype));
   return LEDGE_OK;
 }
 
@@ -29,7 +30,8 @@ static void product_real(const product *p, const double *a, const double *b, dou
 
 static int64_t wrap(const tensor *t, int64_t i) { return tensor_i64(t, i); }
 
-static void product_integer(const product *p, const tensor *a, int64_t at_a, const tensor *b, int64_t at_b, tensor *y, int64_t at) {
+static void product_integer(const product *p, const tensor *a, int64_t at_a, const tensor *b, int64_t at_b, tensor *y,
+                            int64_t at) {
   for (int64_t i = 0; i < p->m; i++)
     for (int64_t j = 0; j < p->n; j++) {
       uint64_t sum = 0;
@@ -55,7 +57,8 @@ static ledge_status matmul_run(op_ctx *c) {
   TRY(fused_matmul_shape(c, a, b, false, &s));
   product p = {s.m, s.n, s.k, s.k, 1, s.n, 1};
   bool real = dtype_is_float(a->dtype);
-  double *x = real ? real_load(c, a) : NULL, *w = real ? real_load(c, b) : NULL, *r = real ? real_scratch(c, tensor_elements(y)) : NULL;
+  double *x = real ? real_load(c, a) : NULL, *w = real ? real_load(c, b) : NULL,
+         *r = real ? real_scratch(c, tensor_elements(y)) : NULL;
   ledge_status status = real && (!x || !w || !r) ? LEDGE_ERROR_MEMORY : LEDGE_OK;
   for (int64_t i = 0; !status && i < s.n_batch; i++) {
     int64_t at_a, at_b, at = i * s.m * s.n;
@@ -77,7 +80,8 @@ static ledge_status matmul_run(op_ctx *c) {
 static ledge_status gemm_product(op_ctx *c, product *p) {
   const tensor *a = op_in(c, 0), *b = op_in(c, 1);
   TRY(check_types(c));
-  if (a->rank != 2 || b->rank != 2) return op_fail(c, LEDGE_ERROR_SHAPE, "its inputs have ranks %d and %d, not 2", a->rank, b->rank);
+  if (a->rank != 2 || b->rank != 2)
+    return op_fail(c, LEDGE_ERROR_SHAPE, "its inputs have ranks %d and %d, not 2", a->rank, b->rank);
   bool ta = op_int(c, "transA", 0) != 0, tb = op_int(c, "transB", 0) != 0;
   *p = (product){.m = a->dims[ta], .k = a->dims[!ta], .n = b->dims[!tb]};
   p->a_m = ta ? 1 : p->k;
@@ -85,12 +89,14 @@ static ledge_status gemm_product(op_ctx *c, product *p) {
   p->b_k = tb ? 1 : p->n;
   p->b_n = tb ? p->k : 1;
   if (b->dims[tb] != p->k)
-    return op_fail(c, LEDGE_ERROR_SHAPE, "rows of %lld do not fit columns of %lld", (long long)p->k, (long long)b->dims[tb]);
+    return op_fail(c, LEDGE_ERROR_SHAPE, "rows of %lld do not fit columns of %lld", (long long)p->k,
+                   (long long)b->dims[tb]);
   const tensor *bias = op_in(c, 2);
   int64_t dims[LEDGE_MAX_RANK], out[2] = {p->m, p->n};
   if (!bias) return LEDGE_OK;
   int rank = shape_broadcast(bias->rank, bias->dims, 2, out, dims);
-  if (rank != 2 || dims[0] != p->m || dims[1] != p->n) return op_fail(c, LEDGE_ERROR_SHAPE, "C does not broadcast to the product");
+  if (rank != 2 || dims[0] != p->m || dims[1] != p->n)
+    return op_fail(c, LEDGE_ERROR_SHAPE, "C does not broadcast to the product");
   return bias->dtype == a->dtype ? LEDGE_OK : op_fail_dtype(c, 2);
 }
 
@@ -102,7 +108,8 @@ static ledge_status gemm_infer(op_ctx *c) {
 
 /* Element (i, j) of C as broadcast. */
 static int64_t bias_at(const tensor *bias, int64_t i, int64_t j) {
-  int64_t rows = bias->rank > 1 ? bias->dims[bias->rank - 2] : 1, cols = bias->rank > 0 ? bias->dims[bias->rank - 1] : 1;
+  int64_t rows = bias->rank > 1 ? bias->dims[bias->rank - 2] : 1,
+          cols = bias->rank > 0 ? bias->dims[bias->rank - 1] : 1;
   return (rows == 1 ? 0 : i * cols) + (cols == 1 ? 0 : j);
 }
 

@@ -5,8 +5,9 @@
 #include <math.h>
 
 /* ---- BatchNormalization ----
- * Versions: 1, 6 (is_test, consumed_inputs, up to five outputs), 7, 9 (inference unless more outputs are wanted), 14, 15
- * (training_mode; outputs running mean and variance). spatial 0 (before 9): statistics for each element, not channel. */
+ * Versions: 1, 6 (is_test, consumed_inputs, up to five outputs), 7, 9 (inference unless more outputs are wanted), 14,
+ * 15 (training_mode; outputs running mean and variance). spatial 0 (before 9): statistics for each element, not
+ * channel. */
 
 typedef struct bn_shape {
   int64_t batch, channels, inner; /* spatial 0: channels = all but the batch, inner 1 */
@@ -28,8 +29,8 @@ static ledge_status bn_read(op_ctx *c, bn_shape *s) {
     const tensor *t = op_in(c, i);
     if (!dtype_is_float(t->dtype)) return op_fail_dtype(c, i);
     if (tensor_elements(t) != s->channels)
-      return op_fail(c, LEDGE_ERROR_SHAPE, "input %d has %lld numbers for %lld channels", i, (long long)tensor_elements(t),
-                     (long long)s->channels);
+      return op_fail(c, LEDGE_ERROR_SHAPE, "input %d has %lld numbers for %lld channels", i,
+                     (long long)tensor_elements(t), (long long)s->channels);
   }
   return LEDGE_OK;
 }
@@ -71,7 +72,8 @@ static ledge_status bn_run(op_ctx *c) {
     op_scratch_free(stats);
     return LEDGE_ERROR_MEMORY;
   }
-  double *mean = stats, *var = stats + s.channels, epsilon = op_float(c, "epsilon", 1e-5f), momentum = op_float(c, "momentum", 0.9f);
+  double *mean = stats, *var = stats + s.channels, epsilon = op_float(c, "epsilon", 1e-5f),
+         momentum = op_float(c, "momentum", 0.9f);
   if (s.training) {
     bn_statistics(&s, x, mean, var);
   } else {
@@ -113,7 +115,8 @@ static ledge_status rows_split(op_ctx *c, int64_t *rows, int64_t *n, int *ret_ax
     if (!t) continue;
     int64_t dims[LEDGE_MAX_RANK];
     int rank = shape_broadcast(t->rank, t->dims, x->rank, x->dims, dims);
-    if (!shape_equal(rank, dims, x->rank, x->dims)) return op_fail(c, LEDGE_ERROR_SHAPE, "input %d does not broadcast to the input", i);
+    if (!shape_equal(rank, dims, x->rank, x->dims))
+      return op_fail(c, LEDGE_ERROR_SHAPE, "input %d does not broadcast to the input", i);
     if (!dtype_is_float(t->dtype)) return op_fail_dtype(c, i);
   }
   return LEDGE_OK;
@@ -203,11 +206,13 @@ static ledge_status group_read(op_ctx *c, group_shape *s) {
   s->groups = instance ? s->channels : op_int(c, "num_groups", 0);
   s->by_group = !instance && c->node->version < 21;
   if (!instance && (s->groups < 1 || s->channels % s->groups))
-    return op_fail(c, LEDGE_ERROR_SHAPE, "%lld channels do not fall into %lld groups", (long long)s->channels, (long long)s->groups);
+    return op_fail(c, LEDGE_ERROR_SHAPE, "%lld channels do not fall into %lld groups", (long long)s->channels,
+                   (long long)s->groups);
   for (int i = 1; i <= 2; i++) {
     if (!dtype_is_float(op_in(c, i)->dtype)) return op_fail_dtype(c, i);
     if (tensor_elements(op_in(c, i)) != (s->by_group ? s->groups : s->channels))
-      return op_fail(c, LEDGE_ERROR_SHAPE, "input %d does not have one number a %s", i, s->by_group ? "group" : "channel");
+      return op_fail(c, LEDGE_ERROR_SHAPE, "input %d does not have one number a %s", i,
+                     s->by_group ? "group" : "channel");
   }
   return LEDGE_OK;
 }
@@ -236,7 +241,8 @@ static ledge_status group_run(op_ctx *c) {
     double inv = 1 / sqrt(square / (double)n + epsilon);
     for (int64_t i = 0; i < n; i++) {
       int64_t channel = g % s.groups * per + i / s.inner, at = s.by_group ? g % s.groups : channel;
-      dtype_store_f64(y->dtype, y->data, g * n + i, (tensor_f64(x, g * n + i) - mean) * inv * tensor_f64(scale, at) + tensor_f64(bias, at));
+      dtype_store_f64(y->dtype, y->data, g * n + i,
+                      (tensor_f64(x, g * n + i) - mean) * inv * tensor_f64(scale, at) + tensor_f64(bias, at));
     }
   }
   return LEDGE_OK;
@@ -280,7 +286,8 @@ static ledge_status lp_run(op_ctx *c) {
 
 static ledge_status lrn_infer(op_ctx *c) {
   TRY(real_check(c, 0, false));
-  if (op_in(c, 0)->rank < 2) return op_fail(c, LEDGE_ERROR_SHAPE, "an input of rank %d has no channels", op_in(c, 0)->rank);
+  if (op_in(c, 0)->rank < 2)
+    return op_fail(c, LEDGE_ERROR_SHAPE, "an input of rank %d has no channels", op_in(c, 0)->rank);
   if (op_int(c, "size", 0) < 1) return op_fail(c, LEDGE_ERROR_FORMAT, "size is not given or not positive");
   return op_same_shape(c, 0, 0);
 }

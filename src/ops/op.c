@@ -14,7 +14,8 @@ bool op_known(const op_ctx *c, int i) {
 ledge_status op_shape(op_ctx *c, int i, ledge_dtype dtype, int rank, const int64_t *dims) {
   if (!op_wants(c, i)) return LEDGE_OK;
   if (rank > LEDGE_MAX_RANK)
-    return op_fail(c, LEDGE_ERROR_LIMIT, "output %d would have rank %d, above the limit of %d", i, rank, LEDGE_MAX_RANK);
+    return op_fail(c, LEDGE_ERROR_LIMIT, "output %d would have rank %d, above the limit of %d", i, rank,
+                   LEDGE_MAX_RANK);
   size_t bytes;
   if (!dtype_array_bytes(dtype, shape_elements(rank, dims), &bytes) || bytes > SIZE_MAX / 4) {
     char text[256];
@@ -136,7 +137,8 @@ ledge_status op_axis(op_ctx *c, int64_t axis, int rank, int *ret) {
 
 ledge_status op_read_ints(op_ctx *c, const tensor *t, int64_t *dst, int max, int *ret_count) {
   if (t->dtype != LEDGE_I64 && t->dtype != LEDGE_I32)
-    return op_fail(c, LEDGE_ERROR_SHAPE, "a list of integers has dtype %s instead of i64 or i32", ledge_dtype_name(t->dtype));
+    return op_fail(c, LEDGE_ERROR_SHAPE, "a list of integers has dtype %s instead of i64 or i32",
+                   ledge_dtype_name(t->dtype));
   int64_t n = tensor_elements(t);
   if (n > max) return op_fail(c, LEDGE_ERROR_LIMIT, "a list of %lld integers is longer than %d", (long long)n, max);
   for (int64_t i = 0; i < n; i++) dst[i] = tensor_i64(t, i);
@@ -144,7 +146,9 @@ ledge_status op_read_ints(op_ctx *c, const tensor *t, int64_t *dst, int max, int
   return LEDGE_OK;
 }
 
-ledge_status op_infer(op_ctx *c) { return c->def->infer && !(c->def->flags & OP_DYNAMIC) ? c->def->infer(c) : OP_UNKNOWN; }
+ledge_status op_infer(op_ctx *c) {
+  return c->def->infer && !(c->def->flags & OP_DYNAMIC) ? c->def->infer(c) : OP_UNKNOWN;
+}
 
 ledge_status op_check_kinds(op_ctx *c) {
   static const char *const names[] = {"an empty optional", "a tensor", "a sequence", "a map"};

@@ -6,10 +6,10 @@
  *
  * How a row is called. The executor sets c->in[i] (NULL where the optional input is left out) and c->out[i] (NULL where
  * the output is not wanted). It calls infer at plan time, with `inferring` set: an input's contents may be unknown then
- * (OP_NEED), and the row answers OP_UNKNOWN where it cannot tell the shape without them. Where infer told the shapes, run
- * finds output memory ready (op_out). Where infer is NULL or said OP_UNKNOWN, infer is called again just before run, with
- * contents; rows with flag OP_DYNAMIC make their outputs themselves, in run (op_make, or the value itself for sequences,
- * optionals and maps).
+ * (OP_NEED), and the row answers OP_UNKNOWN where it cannot tell the shape without them. Where infer told the shapes,
+ * run finds output memory ready (op_out). Where infer is NULL or said OP_UNKNOWN, infer is called again just before
+ * run, with contents; rows with flag OP_DYNAMIC make their outputs themselves, in run (op_make, or the value itself for
+ * sequences, optionals and maps).
  *
  *   static ledge_status relu_infer(op_ctx *c) { return op_same_shape(c, 0, 0); }
  *   static ledge_status relu_run(op_ctx *c) { const tensor *x = op_in(c, 0); tensor *y = op_out(c, 0); ... }
@@ -19,8 +19,8 @@
  *     {0}};
  *
  * Input data are hostile: indices, axes, sizes and types that come from the model or its inputs are checked in infer
- * (shapes, attributes) or run (contents), with op_fail. Counts and types of inputs are checked by the framework as far as
- * the row says (min/max); dtypes by the row itself. Rows keep no state and are called from many threads at once.
+ * (shapes, attributes) or run (contents), with op_fail. Counts and types of inputs are checked by the framework as far
+ * as the row says (min/max); dtypes by the row itself. Rows keep no state and are called from many threads at once.
  */
 #ifndef OPS_OP_H
 #define OPS_OP_H
@@ -83,13 +83,14 @@ struct op_ctx {
   ledge_error *error;
   pool *pool; /* NULL: one thread */
   op_host *host;
-  rng *rng;     /* for operators without a seed of their own */
-  void *kernel; /* what a backend prepared for this node and these shapes, for its own run */
+  rng *rng;      /* for operators without a seed of their own */
+  void *kernel;  /* what a backend prepared for this node and these shapes, for its own run */
   void *scratch; /* that kernel's scratch memory, of the size that it asked for */
 };
 
 /* ---- inputs, outputs ---- */
-/* Input i as a tensor; NULL where it is absent or not a tensor (the framework has refused a required one that is not). */
+/* Input i as a tensor; NULL where it is absent or not a tensor (the framework has refused a required one that is not).
+ */
 static inline const tensor *op_in(const op_ctx *c, int i) {
   return i < c->n_in && c->in[i] && c->in[i]->kind == VALUE_TENSOR ? &c->in[i]->tensor : NULL;
 }
@@ -114,7 +115,8 @@ ledge_status op_forward(op_ctx *c, int output, const value *v);
 void *op_scratch(op_ctx *c, size_t count, size_t each);
 void op_scratch_free(void *p);
 
-/* ---- attributes; a wrong type of attribute is an error at resolve time where the row lists it, else the default ---- */
+/* ---- attributes; a wrong type of attribute is an error at resolve time where the row lists it, else the default ----
+ */
 int64_t op_int(const op_ctx *c, const char *name, int64_t otherwise);
 float op_float(const op_ctx *c, const char *name, float otherwise);
 bool op_attr_given(const op_ctx *c, const char *name);
@@ -124,7 +126,8 @@ const float *op_floats(const op_ctx *c, const char *name, int64_t *count);
 const ledge_string *op_strings(const op_ctx *c, const char *name, int64_t *count);
 /* The string {NULL, 0} where absent. */
 ledge_string op_string(const op_ctx *c, const char *name);
-bool op_string_is(const op_ctx *c, const char *name, const char *otherwise, const char *want); /* value or default == want */
+bool op_string_is(const op_ctx *c, const char *name, const char *otherwise,
+                  const char *want);                        /* value or default == want */
 const tensor *op_tensor(const op_ctx *c, const char *name); /* or NULL */
 const graph *op_graph(const op_ctx *c, const char *name);   /* or NULL */
 
@@ -147,8 +150,8 @@ ledge_status ops_resolve(graph *g, const op_def *extra, int n_extra, int *n_miss
 /* All rows, for listings: NULL past the end. */
 const op_def *ops_at(int i);
 
-/* Runs a node whose inputs are all known, outside of any session: infer, heap memory for the outputs, run. c->out[i] are
- * zeroed values and become owned ones. The host may be NULL: then rows that call subgraphs fail as unsupported. */
+/* Runs a node whose inputs are all known, outside of any session: infer, heap memory for the outputs, run. c->out[i]
+ * are zeroed values and become owned ones. The host may be NULL: then rows that call subgraphs fail as unsupported. */
 ledge_status op_eval(op_ctx *c);
 
 /* Refuses an input that is no tensor, for rows without OP_ANY_KIND. */

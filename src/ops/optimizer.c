@@ -1,7 +1,7 @@
 /* ops/optimizer: the training steps of ai.onnx.preview.training: Adagrad, Adam, Momentum; in double.
  *
- * Inputs: R (learning rate), T (update count), then n tensors X, n gradients G, and n (Adam: 2n) states; outputs: n new X
- * and the new states. */
+ * Inputs: R (learning rate), T (update count), then n tensors X, n gradients G, and n (Adam: 2n) states; outputs: n new
+ * X and the new states. */
 #include "ops/real.h"
 
 #include <math.h>
@@ -18,8 +18,7 @@ static ledge_status optimizer_count(op_ctx *c, int *n) {
   if ((c->n_in - 2) % each || c->n_in <= 2)
     return op_fail(c, LEDGE_ERROR_FORMAT, "%d inputs are not 2 and %d for each tensor", c->n_in, each);
   *n = (c->n_in - 2) / each;
-  if (c->n_out > *n * (each - 1))
-    return op_fail(c, LEDGE_ERROR_FORMAT, "%d outputs for %d tensors", c->n_out, *n);
+  if (c->n_out > *n * (each - 1)) return op_fail(c, LEDGE_ERROR_FORMAT, "%d outputs for %d tensors", c->n_out, *n);
   for (int i = 0; i < c->n_in; i++) {
     const tensor *t = op_in(c, i);
     if (!t) return op_fail(c, LEDGE_ERROR_FORMAT, "input %d is left out", i);
@@ -50,7 +49,8 @@ static void put(op_ctx *c, int output, int64_t i, double v) {
 
 static void adagrad(op_ctx *c, int n, int k, double rate, double steps) {
   const tensor *x = op_in(c, 2 + k), *g = op_in(c, 2 + n + k), *h = op_in(c, 2 + 2 * n + k);
-  double r = rate / (1 + steps * op_float(c, "decay_factor", 0)), norm = op_float(c, "norm_coefficient", 0), epsilon = op_float(c, "epsilon", 1e-6f);
+  double r = rate / (1 + steps * op_float(c, "decay_factor", 0)), norm = op_float(c, "norm_coefficient", 0),
+         epsilon = op_float(c, "epsilon", 1e-6f);
   for (int64_t i = 0; i < tensor_elements(x); i++) {
     double v = tensor_f64(x, i), d = norm * v + tensor_f64(g, i), square = tensor_f64(h, i) + d * d;
     put(c, k, i, v - r * d / (sqrt(square) + epsilon));
@@ -60,7 +60,8 @@ static void adagrad(op_ctx *c, int n, int k, double rate, double steps) {
 
 static void momentum(op_ctx *c, int n, int k, double rate, double steps) {
   const tensor *x = op_in(c, 2 + k), *g = op_in(c, 2 + n + k), *m = op_in(c, 2 + 2 * n + k);
-  double alpha = op_float(c, "alpha", 0), norm = op_float(c, "norm_coefficient", 0), beta = steps > 0 ? op_float(c, "beta", 0) : 1;
+  double alpha = op_float(c, "alpha", 0), norm = op_float(c, "norm_coefficient", 0),
+         beta = steps > 0 ? op_float(c, "beta", 0) : 1;
   bool nesterov = op_string_is(c, "mode", "standard", "nesterov");
   for (int64_t i = 0; i < tensor_elements(x); i++) {
     double v = tensor_f64(x, i), d = norm * v + tensor_f64(g, i), next = alpha * tensor_f64(m, i) + beta * d;
@@ -70,9 +71,11 @@ static void momentum(op_ctx *c, int n, int k, double rate, double steps) {
 }
 
 static void adam(op_ctx *c, int n, int k, double rate, double steps) {
-  const tensor *x = op_in(c, 2 + k), *g = op_in(c, 2 + n + k), *m = op_in(c, 2 + 2 * n + k), *h = op_in(c, 2 + 3 * n + k);
-  double alpha = op_float(c, "alpha", 0.9f), beta = op_float(c, "beta", 0.999f), epsilon = op_float(c, "epsilon", 1e-6f),
-         norm = op_float(c, "norm_coefficient", 0), after = op_float(c, "norm_coefficient_post", 0);
+  const tensor *x = op_in(c, 2 + k), *g = op_in(c, 2 + n + k), *m = op_in(c, 2 + 2 * n + k),
+               *h = op_in(c, 2 + 3 * n + k);
+  double alpha = op_float(c, "alpha", 0.9f), beta = op_float(c, "beta", 0.999f),
+         epsilon = op_float(c, "epsilon", 1e-6f), norm = op_float(c, "norm_coefficient", 0),
+         after = op_float(c, "norm_coefficient_post", 0);
   double r = steps > 0 ? rate * sqrt(1 - pow(beta, steps)) / (1 - pow(alpha, steps)) : rate;
   for (int64_t i = 0; i < tensor_elements(x); i++) {
     double v = tensor_f64(x, i), d = norm * v + tensor_f64(g, i);

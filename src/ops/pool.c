@@ -28,7 +28,7 @@ static ledge_status pool_infer(op_ctx *c) {
 /* One output element. */
 typedef struct pool_sum {
   double value;
-  int64_t best; /* max: the element's offset in its plane; -1: none yet */
+  int64_t best;           /* max: the element's offset in its plane; -1: none yet */
   int64_t inside, padded; /* taps inside the input; inside the input and its pads */
 } pool_sum;
 
@@ -43,8 +43,8 @@ static void pool_tap(pool_kind kind, double p, double v, int64_t at, pool_sum *s
   }
 }
 
-static void pool_window(const window *w, pool_kind kind, double p, const int64_t *o, ledge_dtype dtype, const void *x, int64_t plane,
-                        pool_sum *s) {
+static void pool_window(const window *w, pool_kind kind, double p, const int64_t *o, ledge_dtype dtype, const void *x,
+                        int64_t plane, pool_sum *s) {
   int64_t k[WINDOW_MAX] = {0};
   for (;;) {
     int64_t at = 0;
@@ -79,7 +79,8 @@ static ledge_status pool_run_any(op_ctx *c, pool_kind kind) {
   TRY(pool_read(c, &w));
   bool include_pad = op_int(c, "count_include_pad", 0) != 0, column_major = op_int(c, "storage_order", 0) != 0;
   double p = kind != POOL_LP ? 0 : c->node->version < 2 ? op_float(c, "p", 2) : (double)op_int(c, "p", 2);
-  int64_t planes = x->dims[0] * x->dims[1], in_span = shape_elements(w.rank, w.in), out_span = shape_elements(w.rank, w.out);
+  int64_t planes = x->dims[0] * x->dims[1], in_span = shape_elements(w.rank, w.in),
+          out_span = shape_elements(w.rank, w.out);
   for (int64_t n = 0; n < planes; n++) {
     int64_t o[WINDOW_MAX] = {0};
     for (int64_t k = 0; k < out_span; k++) {
@@ -94,8 +95,8 @@ static ledge_status pool_run_any(op_ctx *c, pool_kind kind) {
       }
       int64_t at = n * out_span + k;
       if (y && kind == POOL_MAX && s.best >= 0)
-        memcpy((char *)y->data + (size_t)at * dtype_bytes(y->dtype), (const char *)x->data + (size_t)(n * in_span + s.best) * dtype_bytes(x->dtype),
-               dtype_bytes(y->dtype));
+        memcpy((char *)y->data + (size_t)at * dtype_bytes(y->dtype),
+               (const char *)x->data + (size_t)(n * in_span + s.best) * dtype_bytes(x->dtype), dtype_bytes(y->dtype));
       else if (y)
         dtype_store_f64(y->dtype, y->data, at, v);
       if (indices) ((int64_t *)indices->data)[at] = s.best < 0 ? -1 : pool_index(&w, s.best, n * in_span, column_major);
@@ -155,13 +156,15 @@ static ledge_status maxunpool_infer(op_ctx *c) {
     return op_shape(c, 0, x->dtype, x->rank, dims);
   }
   int64_t n_k, n_s, n_p;
-  const int64_t *kernel = op_ints(c, "kernel_shape", &n_k), *strides = op_ints(c, "strides", &n_s), *pads = op_ints(c, "pads", &n_p);
+  const int64_t *kernel = op_ints(c, "kernel_shape", &n_k), *strides = op_ints(c, "strides", &n_s),
+                *pads = op_ints(c, "pads", &n_p);
   int rank = x->rank - 2;
   if (n_k != rank || (n_s && n_s != rank) || (n_p && n_p != 2 * rank))
     return op_fail(c, LEDGE_ERROR_SHAPE, "kernel_shape, strides or pads do not fit %d spatial dims", rank);
   for (int i = 0; i < rank; i++) {
     int64_t s = n_s ? strides[i] : 1;
-    if (s < 1 || s > INT32_MAX || kernel[i] < 1 || kernel[i] > INT32_MAX) return op_fail(c, LEDGE_ERROR_SHAPE, "strides or kernel_shape is out of range");
+    if (s < 1 || s > INT32_MAX || kernel[i] < 1 || kernel[i] > INT32_MAX)
+      return op_fail(c, LEDGE_ERROR_SHAPE, "strides or kernel_shape is out of range");
     dims[i + 2] = (x->dims[i + 2] - 1) * s + kernel[i] - (n_p ? pads[i] + pads[rank + i] : 0);
   }
   return op_shape(c, 0, x->dtype, x->rank, dims);
@@ -179,7 +182,8 @@ static ledge_status maxunpool_run(op_ctx *c) {
     int64_t n_k, n_s;
     const int64_t *kernel = op_ints(c, "kernel_shape", &n_k), *strides = op_ints(c, "strides", &n_s);
     pooled = 1;
-    for (int i = 0; i < x->rank - 2; i++) pooled *= (x->dims[i + 2] - 1) * (n_s > i ? strides[i] : 1) + (n_k > i ? kernel[i] : 1);
+    for (int i = 0; i < x->rank - 2; i++)
+      pooled *= (x->dims[i + 2] - 1) * (n_s > i ? strides[i] : 1) + (n_k > i ? kernel[i] : 1);
   }
   memset(y->data, 0, tensor_bytes(y));
   for (int64_t i = 0; i < n; i++) {
@@ -188,7 +192,8 @@ static ledge_status maxunpool_run(op_ctx *c) {
       /* Taken apart in the inferred plane and put together in the given one. */
       int64_t in_plane = at - plane * pooled, to = 0, place[LEDGE_MAX_RANK], n_k, n_s;
       const int64_t *kernel = op_ints(c, "kernel_shape", &n_k), *strides = op_ints(c, "strides", &n_s);
-      if (in_plane < 0 || in_plane >= pooled) return op_fail(c, LEDGE_ERROR_DATA, "index %lld is out of range", (long long)at);
+      if (in_plane < 0 || in_plane >= pooled)
+        return op_fail(c, LEDGE_ERROR_DATA, "index %lld is out of range", (long long)at);
       for (int d = x->rank - 1; d >= 2; d--) {
         int64_t dim = (x->dims[d] - 1) * (n_s > d - 2 ? strides[d - 2] : 1) + (n_k > d - 2 ? kernel[d - 2] : 1);
         place[d] = in_plane % dim;
@@ -200,7 +205,8 @@ static ledge_status maxunpool_run(op_ctx *c) {
       }
       at = plane * plane_out + to;
     }
-    if (at < 0 || at >= total) return op_fail(c, LEDGE_ERROR_DATA, "index %lld is out of [0, %lld)", (long long)at, (long long)total);
+    if (at < 0 || at >= total)
+      return op_fail(c, LEDGE_ERROR_DATA, "index %lld is out of [0, %lld)", (long long)at, (long long)total);
     memcpy((char *)y->data + at * bytes, (const char *)x->data + i * bytes, (size_t)bytes);
   }
   return LEDGE_OK;

@@ -9,14 +9,17 @@
 
 static bool is_byte(const tensor *t) { return t->dtype == LEDGE_U8 || t->dtype == LEDGE_I8; }
 static bool is_quantised(const tensor *t) {
-  return is_byte(t) || t->dtype == LEDGE_F8E4M3FN || t->dtype == LEDGE_F8E4M3FNUZ || t->dtype == LEDGE_F8E5M2 || t->dtype == LEDGE_F8E5M2FNUZ;
+  return is_byte(t) || t->dtype == LEDGE_F8E4M3FN || t->dtype == LEDGE_F8E4M3FNUZ || t->dtype == LEDGE_F8E5M2 ||
+         t->dtype == LEDGE_F8E5M2FNUZ;
 }
 
 /* A parameter that is one number, or one for each of n. */
 static ledge_status check_parameter(op_ctx *c, int i, int64_t n) {
   const tensor *t = op_in(c, i);
   int64_t count = t ? tensor_elements(t) : 1;
-  if (count != 1 && count != n) return op_fail(c, LEDGE_ERROR_SHAPE, "input %d has %lld numbers where 1 or %lld fit", i, (long long)count, (long long)n);
+  if (count != 1 && count != n)
+    return op_fail(c, LEDGE_ERROR_SHAPE, "input %d has %lld numbers where 1 or %lld fit", i, (long long)count,
+                   (long long)n);
   return LEDGE_OK;
 }
 
@@ -109,7 +112,8 @@ static ledge_status qlinearmatmul_run(op_ctx *c) {
     fused_matmul_offsets(&q.s, q.a, q.b, n, &at_a, &at_b);
     for (int64_t i = 0; i < q.s.m; i++)
       for (int64_t j = 0; j < q.s.n; j++) {
-        double sum = quant_sum(&q, at_a, at_b, i, j), as = parameter(a_scale, i % rows, 1), bs = parameter(b_scale, j, 1);
+        double sum = quant_sum(&q, at_a, at_b, i, j), as = parameter(a_scale, i % rows, 1),
+               bs = parameter(b_scale, j, 1);
         quant_store(y, at++, integers ? rescale(sum, as, bs, y_scale) : sum * (as * bs / y_scale), zero);
       }
   }
@@ -132,7 +136,8 @@ static ledge_status qconv_read(op_ctx *c, qconv_shape *s) {
   if (op_in(c, 5)->dtype != w->dtype) return op_fail_dtype(c, 5);
   for (int i = 1; i <= 6; i += i == 1 ? 3 : 2)
     if (!dtype_is_float(op_in(c, i)->dtype)) return op_fail_dtype(c, i);
-  if (x->rank < 3 || x->rank != w->rank) return op_fail(c, LEDGE_ERROR_SHAPE, "the input and the weights have ranks %d and %d", x->rank, w->rank);
+  if (x->rank < 3 || x->rank != w->rank)
+    return op_fail(c, LEDGE_ERROR_SHAPE, "the input and the weights have ranks %d and %d", x->rank, w->rank);
   TRY(window_read(c, x->rank - 2, x->dims + 2, w->dims + 2, false, &s->w));
   s->groups = op_int(c, "group", 1);
   s->in_group = w->dims[1];
@@ -162,9 +167,11 @@ static ledge_status qconv_run(op_ctx *c) {
   TRY(qconv_read(c, &s));
   const tensor *x = op_in(c, 0), *w = op_in(c, 3), *bias = op_in(c, 8);
   tensor *y = op_out(c, 0);
-  int64_t in_span = shape_elements(s.w.rank, s.w.in), out_span = shape_elements(s.w.rank, s.w.out), taps = shape_elements(s.w.rank, s.w.kernel);
+  int64_t in_span = shape_elements(s.w.rank, s.w.in), out_span = shape_elements(s.w.rank, s.w.out),
+          taps = shape_elements(s.w.rank, s.w.kernel);
   int64_t o[WINDOW_MAX] = {0}, k[WINDOW_MAX], x_zero = tensor_i64(op_in(c, 2), 0);
-  double x_scale = tensor_f64(op_in(c, 1), 0), y_scale = tensor_f64(op_in(c, 6), 0), y_zero = tensor_f64(op_in(c, 7), 0);
+  double x_scale = tensor_f64(op_in(c, 1), 0), y_scale = tensor_f64(op_in(c, 6), 0),
+         y_zero = tensor_f64(op_in(c, 7), 0);
   int64_t *from = op_scratch(c, (size_t)taps, sizeof *from); /* where each tap reads in its plane, -1 outside */
   if (!from) return LEDGE_ERROR_MEMORY;
   for (int64_t at = 0; at < out_span; at++) {
@@ -182,11 +189,13 @@ static ledge_status qconv_run(op_ctx *c) {
       for (int64_t m = 0; m < s.channels_out; m++) {
         int64_t sum = bias ? tensor_i64(bias, m) : 0, w_zero = (int64_t)parameter(op_in(c, 5), m, 0);
         for (int64_t i = 0; i < s.in_group; i++) {
-          int64_t plane = (b * x->dims[1] + m / s.out_group * s.in_group + i) * in_span, row = (m * s.in_group + i) * taps;
+          int64_t plane = (b * x->dims[1] + m / s.out_group * s.in_group + i) * in_span,
+                  row = (m * s.in_group + i) * taps;
           for (int64_t t = 0; t < taps; t++)
             if (from[t] >= 0) sum += (tensor_i64(x, plane + from[t]) - x_zero) * (tensor_i64(w, row + t) - w_zero);
         }
-        quant_store(y, (b * s.channels_out + m) * out_span + at, rescale((double)sum, x_scale, parameter(op_in(c, 4), m, 1), y_scale), y_zero);
+        quant_store(y, (b * s.channels_out + m) * out_span + at,
+                    rescale((double)sum, x_scale, parameter(op_in(c, 4), m, 1), y_scale), y_zero);
       }
     for (int i = s.w.rank - 1; i >= 0 && ++o[i] == s.w.out[i]; i--) o[i] = 0;
   }

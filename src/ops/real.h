@@ -5,11 +5,13 @@
 
 #include "ops/op.h"
 
-/* The elements of input i as doubles: scratch for op_scratch_free; NULL + error set when out of memory. An absent input:
- * NULL without an error (test op_in first). */
+/* The elements of input i as doubles: scratch for op_scratch_free; NULL + error set when out of memory. An absent
+ * input: NULL without an error (test op_in first). */
 double *real_load(op_ctx *c, const tensor *t);
 /* A zeroed scratch of n doubles. */
-static inline double *real_scratch(op_ctx *c, int64_t n) { return op_scratch(c, (size_t)(n > 0 ? n : 0), sizeof(double)); }
+static inline double *real_scratch(op_ctx *c, int64_t n) {
+  return op_scratch(c, (size_t)(n > 0 ? n : 0), sizeof(double));
+}
 /* Rounds n doubles into output tensor t. */
 void real_store(const double *v, tensor *t);
 /* Fails unless t is of a float type; with `integers` also integers. */

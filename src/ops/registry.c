@@ -1,5 +1,5 @@
-/* ops/registry: from (domain, name, version) to a row. kinds.def lists the files that hold rows; an open-addressing table
- * of their names is built on first use (once, thread-safe) and then only read. */
+/* ops/registry: from (domain, name, version) to a row. kinds.def lists the files that hold rows; an open-addressing
+ * table of their names is built on first use (once, thread-safe) and then only read. */
 #include "ops/op.h"
 
 #include <assert.h>
@@ -43,7 +43,8 @@ static void registry_build(void) {
 }
 
 static bool row_covers(const op_def *d, const char *domain, const char *op, int version) {
-  return !strcmp(d->name, op) && !strcmp(d->domain, domain) && version >= d->since && (!d->until || version <= d->until);
+  return !strcmp(d->name, op) && !strcmp(d->domain, domain) && version >= d->since &&
+         (!d->until || version <= d->until);
 }
 
 const op_def *ops_find(const char *domain, const char *op, int version) {

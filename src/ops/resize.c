@@ -1,5 +1,5 @@
-/* ops/resize: Resize and Upsample. Interpolation is separable: each resized axis is one pass with a table of source indices
- * and weights for each output coordinate.
+/* ops/resize: Resize and Upsample. Interpolation is separable: each resized axis is one pass with a table of source
+ * indices and weights for each output coordinate.
  *
  *   coordinate x of the output -> source coordinate (coordinate_transformation_mode) -> n neighbours and their weights
  *   (mode, antialias, exclude_outside); indices beyond the edges are clamped
@@ -38,7 +38,8 @@ static ledge_status resize_axes(op_ctx *c, int rank, int *axes, int *n_axes) {
   return LEDGE_OK;
 }
 
-static ledge_status by_scales(op_ctx *c, const tensor *x, const double *scales, int64_t count, const int *axes, int n_axes, resize_shape *s) {
+static ledge_status by_scales(op_ctx *c, const tensor *x, const double *scales, int64_t count, const int *axes,
+                              int n_axes, resize_shape *s) {
   if (count != n_axes) return op_fail(c, LEDGE_ERROR_SHAPE, "%lld scales for %d axes", (long long)count, n_axes);
   for (int i = 0; i < n_axes; i++) {
     if (!(scales[i] > 0) || scales[i] > 1e9) return op_fail(c, LEDGE_ERROR_DATA, "scale %g is out of range", scales[i]);
@@ -50,13 +51,15 @@ static ledge_status by_scales(op_ctx *c, const tensor *x, const double *scales, 
   return LEDGE_OK;
 }
 
-static ledge_status by_sizes(op_ctx *c, const tensor *x, const int64_t *sizes, int64_t count, const int *axes, int n_axes, resize_shape *s) {
+static ledge_status by_sizes(op_ctx *c, const tensor *x, const int64_t *sizes, int64_t count, const int *axes,
+                             int n_axes, resize_shape *s) {
   if (count != n_axes) return op_fail(c, LEDGE_ERROR_SHAPE, "%lld sizes for %d axes", (long long)count, n_axes);
   bool larger = op_string_is(c, "keep_aspect_ratio_policy", "stretch", "not_larger"),
        smaller = op_string_is(c, "keep_aspect_ratio_policy", "stretch", "not_smaller");
   double common = larger ? INFINITY : 0;
   for (int i = 0; i < n_axes; i++) {
-    if (sizes[i] < 0 || sizes[i] > (int64_t)1 << 40) return op_fail(c, LEDGE_ERROR_DATA, "size %lld is out of range", (long long)sizes[i]);
+    if (sizes[i] < 0 || sizes[i] > (int64_t)1 << 40)
+      return op_fail(c, LEDGE_ERROR_DATA, "size %lld is out of range", (long long)sizes[i]);
     s->out[axes[i]] = sizes[i];
     s->scale[axes[i]] = x->dims[axes[i]] ? (double)sizes[i] / (double)x->dims[axes[i]] : 1;
     common = larger ? fmin(common, s->scale[axes[i]]) : fmax(common, s->scale[axes[i]]);
@@ -147,7 +150,8 @@ static ledge_status resize_infer(op_ctx *c) {
   if (s.mode != MODE_NEAREST) TRY(real_check(c, 0, true));
   if (ledge_dtype_bits(x->dtype) < 8 || dtype_kind_of(x->dtype) == DTYPE_KIND_STRING) return op_fail_dtype(c, 0);
   for (int i = 0; i < x->rank; i++)
-    if (x->dims[i] == 0 && s.out[i] != 0) return op_fail(c, LEDGE_ERROR_SHAPE, "an empty dim cannot grow to %lld", (long long)s.out[i]);
+    if (x->dims[i] == 0 && s.out[i] != 0)
+      return op_fail(c, LEDGE_ERROR_SHAPE, "an empty dim cannot grow to %lld", (long long)s.out[i]);
   return op_shape(c, 0, x->dtype, x->rank, s.out);
 }
 
@@ -231,8 +235,8 @@ static int64_t weigh(const resize_shape *s, int axis, double x, int64_t in, int6
 }
 
 /* One axis of [outer, in, inner] doubles. */
-static ledge_status resize_axis(op_ctx *c, const resize_shape *s, int axis, int64_t outer, int64_t in, int64_t inner, const double *from,
-                                double *to) {
+static ledge_status resize_axis(op_ctx *c, const resize_shape *s, int axis, int64_t outer, int64_t in, int64_t inner,
+                                const double *from, double *to) {
   int64_t out = s->out[axis], n = neighbours(s, axis);
   double *weights = real_scratch(c, n);
   ledge_status status = weights ? LEDGE_OK : LEDGE_ERROR_MEMORY;
@@ -270,10 +274,12 @@ static ledge_status run_interpolated(op_ctx *c, const resize_shape *s) {
   for (int axis = 0; !status && axis < x->rank; axis++) {
     bool same_roi = !s->crop || (s->roi_begin[axis] == 0 && s->roi_end[axis] == 1);
     if (!s->resized[axis] || (fabs(s->scale[axis] - 1) < 1e-9 && s->out[axis] == dims[axis] && same_roi)) continue;
-    int64_t outer = shape_elements(axis, dims), inner = shape_elements(x->rank - axis - 1, dims + axis + 1), in = dims[axis], n;
+    int64_t outer = shape_elements(axis, dims), inner = shape_elements(x->rank - axis - 1, dims + axis + 1),
+            in = dims[axis], n;
     if (__builtin_mul_overflow(outer * inner, s->out[axis], &n)) n = -1;
     double *next = n < 0 ? NULL : real_scratch(c, n);
-    status = next ? resize_axis(c, s, axis, outer, in, inner, now, next) : op_fail(c, LEDGE_ERROR_MEMORY, "out of memory");
+    status =
+        next ? resize_axis(c, s, axis, outer, in, inner, now, next) : op_fail(c, LEDGE_ERROR_MEMORY, "out of memory");
     op_scratch_free(now);
     now = next;
     dims[axis] = s->out[axis];
@@ -296,7 +302,8 @@ static ledge_status run_nearest(op_ctx *c, const resize_shape *s) {
   int64_t total = 0, strides[LEDGE_MAX_RANK], *table[LEDGE_MAX_RANK], at[LEDGE_MAX_RANK] = {0};
   for (int i = 0; i < x->rank; i++) total += s->out[i];
   shape_strides(x->rank, x->dims, strides);
-  int64_t *all = op_scratch(c, (size_t)total + 1, sizeof *all), *next = all; /* source offset in elements; -1: outside */
+  int64_t *all = op_scratch(c, (size_t)total + 1, sizeof *all),
+          *next = all; /* source offset in elements; -1: outside */
   if (!all) return LEDGE_ERROR_MEMORY;
   for (int axis = 0; axis < x->rank; axis++) {
     table[axis] = next;
@@ -309,7 +316,8 @@ static ledge_status run_nearest(op_ctx *c, const resize_shape *s) {
         return status;
       }
       bool outside = s->crop && (from < 0 || from > (double)(x->dims[axis] - 1));
-      table[axis][k] = outside || isnan(from) ? -1 : (s->resized[axis] ? nearest_index(c, from, x->dims[axis]) : k) * strides[axis];
+      table[axis][k] =
+          outside || isnan(from) ? -1 : (s->resized[axis] ? nearest_index(c, from, x->dims[axis]) : k) * strides[axis];
     }
   }
   int64_t n = tensor_elements(y);

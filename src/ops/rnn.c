@@ -1,8 +1,10 @@
-/* ops/rnn: RNN, GRU and LSTM in double: all directions, layouts, activations, clip, peepholes, lengths of each sequence.
+/* ops/rnn: RNN, GRU and LSTM in double: all directions, layouts, activations, clip, peepholes, lengths of each
+ * sequence.
  *
  * X is [steps, batch, input] (layout 0) or [batch, steps, input]; per direction W [gates * hidden, input],
- * R [gates * hidden, hidden], B [2 * gates * hidden]; gate orders: LSTM i, o, f, c; GRU z, r, h. A sequence shorter than
- * `steps` has zeros in Y beyond its end, and its last state in Y_h; the reverse direction starts at its own end. */
+ * R [gates * hidden, hidden], B [2 * gates * hidden]; gate orders: LSTM i, o, f, c; GRU z, r, h. A sequence shorter
+ * than `steps` has zeros in Y beyond its end, and its last state in Y_h; the reverse direction starts at its own end.
+ */
 #include "ops/real.h"
 
 #include <math.h>
@@ -27,9 +29,12 @@ typedef enum rnn_act_kind {
 static const struct {
   const char *name;
   double alpha, beta;
-} rnn_acts[ACT_COUNT] = {{"relu", 0, 0},        {"tanh", 0, 0},      {"sigmoid", 0, 0},       {"affine", 1, 0},
-                         {"leakyrelu", 0.01, 0}, {"thresholdedrelu", 1, 0}, {"scaledtanh", 1, 1}, {"hardsigmoid", 0.2, 0.5},
-                         {"elu", 1, 0},         {"softsign", 0, 0},  {"softplus", 0, 0}};
+} rnn_acts[ACT_COUNT] = {{"relu", 0, 0},         {"tanh", 0, 0},
+                         {"sigmoid", 0, 0},      {"affine", 1, 0},
+                         {"leakyrelu", 0.01, 0}, {"thresholdedrelu", 1, 0},
+                         {"scaledtanh", 1, 1},   {"hardsigmoid", 0.2, 0.5},
+                         {"elu", 1, 0},          {"softsign", 0, 0},
+                         {"softplus", 0, 0}};
 
 typedef struct rnn_act {
   rnn_act_kind kind;
@@ -102,15 +107,17 @@ static ledge_status rnn_check(op_ctx *c, int input, int rank, int64_t d0, int64_
   if (!t) return LEDGE_OK;
   if (!shape_equal(t->rank, t->dims, rank, dims)) {
     char a[200], b[200];
-    return op_fail(c, LEDGE_ERROR_SHAPE, "input %d has shape %s instead of %s", input, shape_print(t->rank, t->dims, a, sizeof a),
-                   shape_print(rank, dims, b, sizeof b));
+    return op_fail(c, LEDGE_ERROR_SHAPE, "input %d has shape %s instead of %s", input,
+                   shape_print(t->rank, t->dims, a, sizeof a), shape_print(rank, dims, b, sizeof b));
   }
   return t->dtype == op_in(c, 0)->dtype ? LEDGE_OK : op_fail_dtype(c, input);
 }
 
 static ledge_status rnn_read(op_ctx *c, rnn_shape *s) {
   const tensor *x = op_in(c, 0), *r = op_in(c, 2);
-  *s = (rnn_shape){.kind = !strcmp(c->def->name, "LSTM") ? RNN_LSTM : !strcmp(c->def->name, "GRU") ? RNN_GRU : RNN_PLAIN};
+  *s = (rnn_shape){.kind = !strcmp(c->def->name, "LSTM")  ? RNN_LSTM
+                           : !strcmp(c->def->name, "GRU") ? RNN_GRU
+                                                          : RNN_PLAIN};
   TRY(real_check(c, 0, false));
   if (x->rank != 3 || r->rank != 3) return op_fail(c, LEDGE_ERROR_SHAPE, "X and R must have rank 3");
   bool bidirectional = op_string_is(c, "direction", "forward", "bidirectional");
@@ -127,14 +134,16 @@ static ledge_status rnn_read(op_ctx *c, rnn_shape *s) {
   s->clip = op_float(c, "clip", 0);
   if (s->hidden > INT32_MAX) return op_fail(c, LEDGE_ERROR_LIMIT, "hidden_size is out of range");
   if (op_attr_given(c, "hidden_size") && op_int(c, "hidden_size", 0) != s->hidden)
-    return op_fail(c, LEDGE_ERROR_SHAPE, "hidden_size is %lld where R has %lld", (long long)op_int(c, "hidden_size", 0), (long long)s->hidden);
+    return op_fail(c, LEDGE_ERROR_SHAPE, "hidden_size is %lld where R has %lld", (long long)op_int(c, "hidden_size", 0),
+                   (long long)s->hidden);
   int64_t d = s->directions, g = s->gates * s->hidden;
   TRY(rnn_check(c, 1, 3, d, g, s->input));
   TRY(rnn_check(c, 2, 3, d, g, s->hidden));
   TRY(rnn_check(c, 3, 2, d, 2 * g, 0));
   const tensor *lens = op_in(c, 4);
   if (lens && (lens->dtype != LEDGE_I32 || tensor_elements(lens) != s->batch))
-    return op_fail(c, LEDGE_ERROR_SHAPE, "sequence_lens is not one int32 for each of %lld sequences", (long long)s->batch);
+    return op_fail(c, LEDGE_ERROR_SHAPE, "sequence_lens is not one int32 for each of %lld sequences",
+                   (long long)s->batch);
   for (int i = 5; i <= (s->kind == RNN_LSTM ? 6 : 5); i++)
     TRY(s->batch_first ? rnn_check(c, i, 3, s->batch, d, s->hidden) : rnn_check(c, i, 3, d, s->batch, s->hidden));
   if (s->kind == RNN_LSTM) TRY(rnn_check(c, 7, 2, d, 3 * s->hidden, 0));
@@ -174,12 +183,15 @@ static double pre(const rnn_shape *s, const rnn_weights *k, int64_t row, const d
   return k->b ? v + k->b[row] + k->b[s->gates * s->hidden + row] : v;
 }
 
-static void lstm_step(const rnn_shape *s, const rnn_weights *k, const rnn_act *a, const double *x, const double *h, double *cell, double *to) {
+static void lstm_step(const rnn_shape *s, const rnn_weights *k, const rnn_act *a, const double *x, const double *h,
+                      double *cell, double *to) {
   int64_t n = s->hidden;
   for (int64_t i = 0; i < n; i++) {
     double c0 = cell[i];
     double in = rnn_apply(&a[0], clipped(s, pre(s, k, i, x, h) + (k->p ? k->p[i] * c0 : 0)));
-    double forget = k->input_forget ? 1 - in : rnn_apply(&a[0], clipped(s, pre(s, k, 2 * n + i, x, h) + (k->p ? k->p[2 * n + i] * c0 : 0)));
+    double forget = k->input_forget
+                        ? 1 - in
+                        : rnn_apply(&a[0], clipped(s, pre(s, k, 2 * n + i, x, h) + (k->p ? k->p[2 * n + i] * c0 : 0)));
     double c1 = forget * c0 + in * rnn_apply(&a[1], clipped(s, pre(s, k, 3 * n + i, x, h)));
     double out = rnn_apply(&a[0], clipped(s, pre(s, k, n + i, x, h) + (k->p ? k->p[n + i] * c1 : 0)));
     cell[i] = c1;
@@ -187,7 +199,8 @@ static void lstm_step(const rnn_shape *s, const rnn_weights *k, const rnn_act *a
   }
 }
 
-static void gru_step(const rnn_shape *s, const rnn_weights *k, const rnn_act *a, const double *x, const double *h, double *reset, double *to) {
+static void gru_step(const rnn_shape *s, const rnn_weights *k, const rnn_act *a, const double *x, const double *h,
+                     double *reset, double *to) {
   int64_t n = s->hidden;
   for (int64_t i = 0; i < n; i++) reset[i] = rnn_apply(&a[0], clipped(s, pre(s, k, n + i, x, h)));
   double *rh = reset + n;
@@ -195,7 +208,8 @@ static void gru_step(const rnn_shape *s, const rnn_weights *k, const rnn_act *a,
   for (int64_t i = 0; i < n; i++) {
     int64_t row = 2 * n + i;
     double z = rnn_apply(&a[0], clipped(s, pre(s, k, i, x, h)));
-    double wb = k->b ? k->b[row] : 0, rb = k->b ? k->b[s->gates * n + row] : 0, v = dot(k->w + row * s->input, x, s->input) + wb;
+    double wb = k->b ? k->b[row] : 0, rb = k->b ? k->b[s->gates * n + row] : 0,
+           v = dot(k->w + row * s->input, x, s->input) + wb;
     if (k->linear_before_reset)
       v += reset[i] * (dot(k->r + row * n, h, n) + rb);
     else
@@ -205,8 +219,8 @@ static void gru_step(const rnn_shape *s, const rnn_weights *k, const rnn_act *a,
 }
 
 /* One sequence in one direction. state: h, c, and two rows of scratch, of `hidden` each. */
-static void rnn_sequence(op_ctx *c, const rnn_shape *s, const rnn_weights *k, const double *x, int64_t b, int64_t d, int64_t length,
-                         double *state) {
+static void rnn_sequence(op_ctx *c, const rnn_shape *s, const rnn_weights *k, const double *x, int64_t b, int64_t d,
+                         int64_t length, double *state) {
   tensor *y = op_out(c, 0);
   int64_t n = s->hidden;
   double *h = state, *cell = state + n, *scratch = state + 2 * n, *to = state + 4 * n;
@@ -223,7 +237,8 @@ static void rnn_sequence(op_ctx *c, const rnn_shape *s, const rnn_weights *k, co
       for (int64_t i = 0; i < n; i++) to[i] = rnn_apply(&a[0], clipped(s, pre(s, k, i, row, h)));
     }
     memcpy(h, to, (size_t)n * sizeof *h);
-    int64_t at = s->batch_first ? ((b * s->steps + t) * s->directions + d) * n : ((t * s->directions + d) * s->batch + b) * n;
+    int64_t at =
+        s->batch_first ? ((b * s->steps + t) * s->directions + d) * n : ((t * s->directions + d) * s->batch + b) * n;
     for (int64_t i = 0; y && i < n; i++) dtype_store_f64(y->dtype, y->data, at + i, h[i]);
   }
 }
@@ -234,12 +249,18 @@ static ledge_status rnn_run_all(op_ctx *c, const rnn_shape *s, double *const *in
   int64_t n = s->hidden, g = s->gates * n;
   if (y) memset(y->data, 0, tensor_bytes(y));
   for (int64_t d = 0; d < s->directions; d++) {
-    rnn_weights k = {in[1] + d * g * s->input, in[2] + d * g * n, in[3] ? in[3] + d * 2 * g : NULL, in[7] ? in[7] + d * 3 * n : NULL,
-                     op_int(c, "linear_before_reset", 0) != 0, op_int(c, "input_forget", 0) != 0};
+    rnn_weights k = {in[1] + d * g * s->input,
+                     in[2] + d * g * n,
+                     in[3] ? in[3] + d * 2 * g : NULL,
+                     in[7] ? in[7] + d * 3 * n : NULL,
+                     op_int(c, "linear_before_reset", 0) != 0,
+                     op_int(c, "input_forget", 0) != 0};
     for (int64_t b = 0; b < s->batch; b++) {
-      int64_t length = lens ? tensor_i64(lens, b) : s->steps, at = (s->batch_first ? b * s->directions + d : d * s->batch + b) * n;
+      int64_t length = lens ? tensor_i64(lens, b) : s->steps,
+              at = (s->batch_first ? b * s->directions + d : d * s->batch + b) * n;
       if (length < 0 || length > s->steps)
-        return op_fail(c, LEDGE_ERROR_DATA, "sequence_lens holds %lld for %lld steps", (long long)length, (long long)s->steps);
+        return op_fail(c, LEDGE_ERROR_DATA, "sequence_lens holds %lld for %lld steps", (long long)length,
+                       (long long)s->steps);
       memset(state, 0, (size_t)(5 * n) * sizeof *state);
       if (in[5]) memcpy(state, in[5] + at, (size_t)n * sizeof *state);
       if (in[6]) memcpy(state + n, in[6] + at, (size_t)n * sizeof *state);

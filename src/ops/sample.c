@@ -100,7 +100,8 @@ static double sample_at(const sampler *s, const taps *t, const tensor *x, int64_
   if (d == s->rank) return tensor_f64(x, plane + at);
   double sum = 0;
   for (int i = 0; i < t[d].n; i++)
-    if (t[d].at[i] >= 0 && t[d].weight[i] != 0) sum += t[d].weight[i] * sample_at(s, t, x, plane, d + 1, at * s->dims[d] + t[d].at[i]);
+    if (t[d].at[i] >= 0 && t[d].weight[i] != 0)
+      sum += t[d].weight[i] * sample_at(s, t, x, plane, d + 1, at * s->dims[d] + t[d].at[i]);
   return sum;
 }
 
@@ -122,7 +123,8 @@ static ledge_status gridsample_run(op_ctx *c) {
   taps t[LEDGE_MAX_RANK];
   for (int64_t n = 0; n < x->dims[0]; n++)
     for (int64_t p = 0; p < points; p++) {
-      for (int d = 0; d < s.rank; d++) sampler_taps(&s, d, tensor_f64(grid, (n * points + p) * s.rank + s.rank - 1 - d), &t[d]);
+      for (int d = 0; d < s.rank; d++)
+        sampler_taps(&s, d, tensor_f64(grid, (n * points + p) * s.rank + s.rank - 1 - d), &t[d]);
       for (int64_t k = 0; k < channels; k++)
         dtype_store_f64(y->dtype, y->data, (n * channels + k) * points + p,
                         span ? sample_at(&s, t, x, (n * channels + k) * span, 0, 0) : 0);
@@ -137,7 +139,8 @@ static ledge_status affinegrid_size(op_ctx *c, int64_t *size, int *rank) {
   TRY(real_check(c, 0, false));
   OP_NEED(c, 1);
   TRY(op_read_ints(c, op_in(c, 1), size, 5, rank));
-  if ((*rank != 4 && *rank != 5) || theta->rank != 3 || theta->dims[0] != size[0] || theta->dims[1] != *rank - 2 || theta->dims[2] != *rank - 1)
+  if ((*rank != 4 && *rank != 5) || theta->rank != 3 || theta->dims[0] != size[0] || theta->dims[1] != *rank - 2 ||
+      theta->dims[2] != *rank - 1)
     return op_fail(c, LEDGE_ERROR_SHAPE, "theta does not fit a size of %d numbers", *rank);
   for (int i = 0; i < *rank; i++)
     if (size[i] < 0) return op_fail(c, LEDGE_ERROR_DATA, "a size is negative");
@@ -191,7 +194,8 @@ static ledge_status roialign_infer(op_ctx *c) {
   if (x->rank != 4 || rois->rank != 2 || rois->dims[1] != 4 || batch->rank != 1 || batch->dims[0] != rois->dims[0])
     return op_fail(c, LEDGE_ERROR_SHAPE, "the input, the regions and their batch indices do not fit");
   int64_t h = op_int(c, "output_height", 1), w = op_int(c, "output_width", 1), samples = op_int(c, "sampling_ratio", 0);
-  if (h < 1 || w < 1 || samples < 0 || samples > 1 << 16) return op_fail(c, LEDGE_ERROR_FORMAT, "the output's size or the sampling ratio is out of range");
+  if (h < 1 || w < 1 || samples < 0 || samples > 1 << 16)
+    return op_fail(c, LEDGE_ERROR_FORMAT, "the output's size or the sampling ratio is out of range");
   return op_shape(c, 0, x->dtype, 4, (int64_t[]){rois->dims[0], x->dims[1], h, w});
 }
 
@@ -217,16 +221,20 @@ static ledge_status roialign_run(op_ctx *c) {
   double scale = op_float(c, "spatial_scale", 1);
   bool max = op_string_is(c, "mode", "avg", "max");
   bool half = c->node->version >= 16 && op_string_is(c, "coordinate_transformation_mode", "half_pixel", "half_pixel");
-  int64_t ratio = op_int(c, "sampling_ratio", 0), channels = x->dims[1], h = x->dims[2], w = x->dims[3], oh = y->dims[2], ow = y->dims[3];
+  int64_t ratio = op_int(c, "sampling_ratio", 0), channels = x->dims[1], h = x->dims[2], w = x->dims[3],
+          oh = y->dims[2], ow = y->dims[3];
   for (int64_t r = 0; r < rois->dims[0]; r++) {
     int64_t b = ((const int64_t *)batch->data)[r];
-    if (b < 0 || b >= x->dims[0]) return op_fail(c, LEDGE_ERROR_DATA, "batch index %lld is outside of [0, %lld)", (long long)b, (long long)x->dims[0]);
+    if (b < 0 || b >= x->dims[0])
+      return op_fail(c, LEDGE_ERROR_DATA, "batch index %lld is outside of [0, %lld)", (long long)b,
+                     (long long)x->dims[0]);
     double box[4];
     for (int i = 0; i < 4; i++) box[i] = tensor_f64(rois, r * 4 + i) * scale - (half ? 0.5 : 0);
     double rw = box[2] - box[0], rh = box[3] - box[1];
     if (!half) rw = fmax(rw, 1), rh = fmax(rh, 1);
     double bin_h = rh / (double)oh, bin_w = rw / (double)ow;
-    if (!(fabs(bin_h) < 1e6) || !(fabs(bin_w) < 1e6)) return op_fail(c, LEDGE_ERROR_DATA, "region %lld is out of range", (long long)r);
+    if (!(fabs(bin_h) < 1e6) || !(fabs(bin_w) < 1e6))
+      return op_fail(c, LEDGE_ERROR_DATA, "region %lld is out of range", (long long)r);
     int64_t gh = ratio > 0 ? ratio : (int64_t)ceil(bin_h), gw = ratio > 0 ? ratio : (int64_t)ceil(bin_w);
     for (int64_t o = 0; o < channels * oh * ow; o++) {
       int64_t k = o / (oh * ow), ph = o / ow % oh, pw = o % ow, plane = (b * channels + k) * h * w;
@@ -265,13 +273,14 @@ static ledge_status deform_read(op_ctx *c, deform_shape *s) {
   TRY(real_check(c, 0, false));
   for (int i = 1; i < c->n_in; i++)
     if (op_in(c, i) && op_in(c, i)->dtype != x->dtype) return op_fail_dtype(c, i);
-  if (x->rank != 4 || w->rank != 4 || offset->rank != 4) return op_fail(c, LEDGE_ERROR_UNSUPPORTED, "it takes two spatial dims");
+  if (x->rank != 4 || w->rank != 4 || offset->rank != 4)
+    return op_fail(c, LEDGE_ERROR_UNSUPPORTED, "it takes two spatial dims");
   TRY(window_read(c, 2, x->dims + 2, w->dims + 2, false, &s->w));
   s->groups = op_int(c, "group", 1);
   s->offset_groups = op_int(c, "offset_group", 1);
   s->taps = w->dims[2] * w->dims[3];
-  if (s->groups < 1 || s->offset_groups < 1 || x->dims[1] % s->groups || w->dims[0] % s->groups || w->dims[1] != x->dims[1] / s->groups ||
-      x->dims[1] % s->offset_groups)
+  if (s->groups < 1 || s->offset_groups < 1 || x->dims[1] % s->groups || w->dims[0] % s->groups ||
+      w->dims[1] != x->dims[1] / s->groups || x->dims[1] % s->offset_groups)
     return op_fail(c, LEDGE_ERROR_SHAPE, "channels, groups and weights do not fit");
   s->in_group = w->dims[1];
   s->channels_out = w->dims[0];
@@ -280,7 +289,8 @@ static ledge_status deform_read(op_ctx *c, deform_shape *s) {
   const int64_t want_mask[] = {x->dims[0], s->offset_groups * s->taps, s->w.out[0], s->w.out[1]};
   if (!shape_equal(4, want, offset->rank, offset->dims) || (mask && !shape_equal(4, want_mask, mask->rank, mask->dims)))
     return op_fail(c, LEDGE_ERROR_SHAPE, "the offsets or the mask do not fit the output");
-  if (bias && tensor_elements(bias) != s->channels_out) return op_fail(c, LEDGE_ERROR_SHAPE, "the bias does not have one number a channel");
+  if (bias && tensor_elements(bias) != s->channels_out)
+    return op_fail(c, LEDGE_ERROR_SHAPE, "the bias does not have one number a channel");
   return LEDGE_OK;
 }
 
@@ -309,17 +319,20 @@ static ledge_status deform_run(op_ctx *c) {
   TRY(deform_read(c, &s));
   const tensor *x = op_in(c, 0), *w = op_in(c, 1), *offset = op_in(c, 2), *bias = op_in(c, 3), *mask = op_in(c, 4);
   tensor *y = op_out(c, 0);
-  int64_t channels = x->dims[1], h = x->dims[2], width = x->dims[3], oh = s.w.out[0], ow = s.w.out[1], span = oh * ow, kw = s.w.kernel[1];
+  int64_t channels = x->dims[1], h = x->dims[2], width = x->dims[3], oh = s.w.out[0], ow = s.w.out[1], span = oh * ow,
+          kw = s.w.kernel[1];
   double *patch = real_scratch(c, channels * s.taps);
   if (!patch) return LEDGE_ERROR_MEMORY;
   for (int64_t b = 0; b < x->dims[0]; b++)
     for (int64_t o = 0; o < span; o++) {
       for (int64_t i = 0; i < channels * s.taps; i++) {
-        int64_t k = i / s.taps, t = i % s.taps, og = k / (channels / s.offset_groups), at = (b * s.offset_groups + og) * s.taps + t;
+        int64_t k = i / s.taps, t = i % s.taps, og = k / (channels / s.offset_groups),
+                at = (b * s.offset_groups + og) * s.taps + t;
         double dy = tensor_f64(offset, (at * 2) * span + o), dx = tensor_f64(offset, (at * 2 + 1) * span + o);
         double py = (double)(o / ow * s.w.stride[0] - s.w.pad_begin[0] + t / kw * s.w.dilation[0]) + dy;
         double px = (double)(o % ow * s.w.stride[1] - s.w.pad_begin[1] + t % kw * s.w.dilation[1]) + dx;
-        patch[i] = bilinear(x, (b * channels + k) * h * width, h, width, py, px) * (mask ? tensor_f64(mask, at * span + o) : 1);
+        patch[i] = bilinear(x, (b * channels + k) * h * width, h, width, py, px) *
+                   (mask ? tensor_f64(mask, at * span + o) : 1);
       }
       for (int64_t m = 0; m < s.channels_out; m++) {
         const double *from = patch + m / s.out_group * s.in_group * s.taps;

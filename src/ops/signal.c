@@ -27,18 +27,23 @@ static ledge_status dft_read(op_ctx *c, dft_shape *s) {
   int64_t axis;
   TRY(real_check(c, 0, false));
   if (x->rank < 2) return op_fail(c, LEDGE_ERROR_SHAPE, "an input of rank %d has no signal", x->rank);
-  *s = (dft_shape){.inverse = op_int(c, "inverse", 0) != 0, .onesided = op_int(c, "onesided", 0) != 0, .parts_in = x->dims[x->rank - 1]};
-  if (s->parts_in != 1 && s->parts_in != 2) return op_fail(c, LEDGE_ERROR_SHAPE, "the last dim must be 1 (real) or 2 (complex)");
+  *s = (dft_shape){.inverse = op_int(c, "inverse", 0) != 0,
+                   .onesided = op_int(c, "onesided", 0) != 0,
+                   .parts_in = x->dims[x->rank - 1]};
+  if (s->parts_in != 1 && s->parts_in != 2)
+    return op_fail(c, LEDGE_ERROR_SHAPE, "the last dim must be 1 (real) or 2 (complex)");
   if (c->node->version < 20)
     axis = op_int(c, "axis", 1);
   else
     TRY(scalar_int(c, 2, -2, &axis));
   TRY(op_axis(c, axis, x->rank, &s->axis));
-  if (s->axis == x->rank - 1) return op_fail(c, LEDGE_ERROR_SHAPE, "the axis of real and imaginary parts cannot be transformed");
+  if (s->axis == x->rank - 1)
+    return op_fail(c, LEDGE_ERROR_SHAPE, "the axis of real and imaginary parts cannot be transformed");
   s->in = x->dims[s->axis];
   bool back = s->inverse && s->onesided; /* a one-sided spectrum to a real signal */
   TRY(scalar_int(c, 1, back ? 2 * (s->in - 1) : s->in, &s->length));
-  if (s->length < 1 || s->length > FFT_LENGTH_MAX) return op_fail(c, LEDGE_ERROR_DATA, "a transform of %lld points", (long long)s->length);
+  if (s->length < 1 || s->length > FFT_LENGTH_MAX)
+    return op_fail(c, LEDGE_ERROR_DATA, "a transform of %lld points", (long long)s->length);
   s->out = s->onesided && !s->inverse ? s->length / 2 + 1 : s->length;
   s->parts_out = back ? 1 : 2;
   return LEDGE_OK;
@@ -81,7 +86,8 @@ static ledge_status dft_run(op_ctx *c) {
     int64_t o = i / inner, k = i % inner;
     memset(line, 0, (size_t)(2 * s.length) * sizeof *line);
     for (int64_t j = 0; j < take; j++)
-      for (int64_t p = 0; p < s.parts_in; p++) line[2 * j + p] = tensor_f64(x, ((o * s.in + j) * inner + k) * s.parts_in + p);
+      for (int64_t p = 0; p < s.parts_in; p++)
+        line[2 * j + p] = tensor_f64(x, ((o * s.in + j) * inner + k) * s.parts_in + p);
     if (back) mirror(line, s.length);
     fft_complex_f64(plan, s.inverse, line, line, scratch);
     double factor = s.inverse ? 1 / (double)s.length : 1;
@@ -106,14 +112,18 @@ static ledge_status stft_read(op_ctx *c, stft_shape *s) {
   TRY(real_check(c, 0, false));
   if (x->rank != 2 && x->rank != 3) return op_fail(c, LEDGE_ERROR_SHAPE, "the signal has rank %d, not 2 or 3", x->rank);
   *s = (stft_shape){.batch = x->dims[0], .length = x->dims[1], .parts = x->rank == 3 ? x->dims[2] : 1};
-  if (s->parts != 1 && s->parts != 2) return op_fail(c, LEDGE_ERROR_SHAPE, "the last dim must be 1 (real) or 2 (complex)");
-  if (window && (window->rank != 1 || !dtype_is_float(window->dtype))) return op_fail(c, LEDGE_ERROR_SHAPE, "the window is no row of numbers");
+  if (s->parts != 1 && s->parts != 2)
+    return op_fail(c, LEDGE_ERROR_SHAPE, "the last dim must be 1 (real) or 2 (complex)");
+  if (window && (window->rank != 1 || !dtype_is_float(window->dtype)))
+    return op_fail(c, LEDGE_ERROR_SHAPE, "the window is no row of numbers");
   TRY(scalar_int(c, 1, 1, &s->step));
   TRY(scalar_int(c, 3, window ? window->dims[0] : s->length, &s->frame));
   if (s->step < 1 || s->frame < 1 || s->frame > FFT_LENGTH_MAX || s->frame > s->length)
-    return op_fail(c, LEDGE_ERROR_DATA, "frames of %lld every %lld of a signal of %lld", (long long)s->frame, (long long)s->step, (long long)s->length);
+    return op_fail(c, LEDGE_ERROR_DATA, "frames of %lld every %lld of a signal of %lld", (long long)s->frame,
+                   (long long)s->step, (long long)s->length);
   if (window && window->dims[0] != s->frame)
-    return op_fail(c, LEDGE_ERROR_SHAPE, "a window of %lld for frames of %lld", (long long)window->dims[0], (long long)s->frame);
+    return op_fail(c, LEDGE_ERROR_SHAPE, "a window of %lld for frames of %lld", (long long)window->dims[0],
+                   (long long)s->frame);
   s->frames = 1 + (s->length - s->frame) / s->step;
   bool onesided = op_int(c, "onesided", 1) != 0;
   if (onesided && s->parts == 2) return op_fail(c, LEDGE_ERROR_FORMAT, "a complex signal has no one-sided spectrum");
@@ -169,7 +179,8 @@ static ledge_status mel_infer(op_ctx *c) {
     TRY(real_check(c, i, false));
     if (tensor_elements(op_in(c, i)) != 1) return op_fail(c, LEDGE_ERROR_SHAPE, "input %d is no scalar", i);
   }
-  if (!dtype_is_float(dtype) && !dtype_is_integer(dtype)) return op_fail(c, LEDGE_ERROR_FORMAT, "output_datatype is no number type");
+  if (!dtype_is_float(dtype) && !dtype_is_integer(dtype))
+    return op_fail(c, LEDGE_ERROR_FORMAT, "output_datatype is no number type");
   return op_shape(c, 0, dtype, 2, (int64_t[]){length / 2 + 1, bands});
 }
 
@@ -180,14 +191,16 @@ static ledge_status mel_run(op_ctx *c) {
   TRY(scalar_int(c, 2, 0, &rate));
   tensor *y = op_out(c, 0);
   int64_t bins = length / 2 + 1;
-  double lo = 2595 * log10(1 + tensor_f64(op_in(c, 3), 0) / 700), hi = 2595 * log10(1 + tensor_f64(op_in(c, 4), 0) / 700);
+  double lo = 2595 * log10(1 + tensor_f64(op_in(c, 3), 0) / 700),
+         hi = 2595 * log10(1 + tensor_f64(op_in(c, 4), 0) / 700);
   int64_t *edge = op_scratch(c, (size_t)bands + 2, sizeof *edge);
   double *m = real_scratch(c, bins * bands);
   ledge_status status = edge && m ? LEDGE_OK : LEDGE_ERROR_MEMORY;
   for (int64_t i = 0; !status && i < bands + 2; i++) {
     double mel = (double)i * (hi - lo) / (double)(bands + 2) + lo, hertz = 700 * (pow(10, mel / 2595) - 1);
     double at = floor((double)(length + 1) * hertz / (double)rate);
-    if (!(at >= 0) || at >= (double)bins) status = op_fail(c, LEDGE_ERROR_DATA, "an edge frequency lies outside of the spectrum");
+    if (!(at >= 0) || at >= (double)bins)
+      status = op_fail(c, LEDGE_ERROR_DATA, "an edge frequency lies outside of the spectrum");
     edge[i] = status ? 0 : (int64_t)at;
   }
   for (int64_t i = 0; !status && i < bands; i++) {

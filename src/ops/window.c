@@ -18,14 +18,15 @@ static ledge_status window_list(op_ctx *c, const char *name, int rank, int64_t o
 }
 
 static ledge_status window_kernel(op_ctx *c, int rank, const int64_t *in, const int64_t *kernel, window *w) {
-  if (rank < 1 || rank > WINDOW_MAX) return op_fail(c, LEDGE_ERROR_SHAPE, "an input of %d spatial dims has no windows", rank);
+  if (rank < 1 || rank > WINDOW_MAX)
+    return op_fail(c, LEDGE_ERROR_SHAPE, "an input of %d spatial dims has no windows", rank);
   *w = (window){.rank = rank};
   memcpy(w->in, in, (size_t)rank * sizeof *in);
   TRY(window_list(c, "kernel_shape", rank, 0, 0, w->kernel));
   for (int i = 0; i < rank; i++) {
     if (kernel && w->kernel[i] && w->kernel[i] != kernel[i])
-      return op_fail(c, LEDGE_ERROR_SHAPE, "kernel_shape says %lld where the weights have %lld", (long long)w->kernel[i],
-                     (long long)kernel[i]);
+      return op_fail(c, LEDGE_ERROR_SHAPE, "kernel_shape says %lld where the weights have %lld",
+                     (long long)w->kernel[i], (long long)kernel[i]);
     if (kernel) w->kernel[i] = kernel[i];
     if (w->kernel[i] < 1 || w->kernel[i] > INT32_MAX)
       return op_fail(c, LEDGE_ERROR_SHAPE, "a window of size %lld (is kernel_shape given?)", (long long)w->kernel[i]);
@@ -51,7 +52,8 @@ static ledge_status window_pads(op_ctx *c, window *w) {
 
 ledge_status window_read(op_ctx *c, int rank, const int64_t *in, const int64_t *kernel, bool is_pool, window *w) {
   TRY(window_kernel(c, rank, in, kernel, w));
-  bool upper = op_string_is(c, "auto_pad", "NOTSET", "SAME_UPPER"), lower = op_string_is(c, "auto_pad", "NOTSET", "SAME_LOWER"),
+  bool upper = op_string_is(c, "auto_pad", "NOTSET", "SAME_UPPER"),
+       lower = op_string_is(c, "auto_pad", "NOTSET", "SAME_LOWER"),
        valid = op_string_is(c, "auto_pad", "NOTSET", "VALID");
   if (!upper && !lower && !valid) TRY(window_pads(c, w));
   bool ceil_mode = is_pool && op_int(c, "ceil_mode", 0) != 0;
@@ -69,7 +71,8 @@ ledge_status window_read(op_ctx *c, int rank, const int64_t *in, const int64_t *
     if (room < 0) {
       w->out[i] = 0;
       if (in[i] > 0)
-        return op_fail(c, LEDGE_ERROR_SHAPE, "a window of %lld does not fit into %lld with its pads", (long long)span, (long long)in[i]);
+        return op_fail(c, LEDGE_ERROR_SHAPE, "a window of %lld does not fit into %lld with its pads", (long long)span,
+                       (long long)in[i]);
       continue;
     }
     w->out[i] = room / w->stride[i] + 1;
@@ -85,7 +88,8 @@ ledge_status window_read_transposed(op_ctx *c, int rank, const int64_t *in, cons
   int64_t extra[WINDOW_MAX], shape[WINDOW_MAX], count;
   TRY(window_kernel(c, rank, in, kernel, w));
   TRY(window_list(c, "output_padding", rank, 0, 0, extra));
-  bool upper = op_string_is(c, "auto_pad", "NOTSET", "SAME_UPPER"), lower = op_string_is(c, "auto_pad", "NOTSET", "SAME_LOWER"),
+  bool upper = op_string_is(c, "auto_pad", "NOTSET", "SAME_UPPER"),
+       lower = op_string_is(c, "auto_pad", "NOTSET", "SAME_LOWER"),
        valid = op_string_is(c, "auto_pad", "NOTSET", "VALID");
   if (!upper && !lower && !valid) TRY(window_pads(c, w));
   const int64_t *list = op_ints(c, "output_shape", &count);

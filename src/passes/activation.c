@@ -32,7 +32,8 @@ static value_id one_plus_erf(pass_run *p, value_id v, node **chain) {
   return scaled(p, erf->in[0], 0.70710678f, &chain[2]);
 }
 
-static ledge_status finish(pass_run *p, node *last, const char *op, int version, value_id x, node **chain, int n_chain) {
+static ledge_status finish(pass_run *p, node *last, const char *op, int version, value_id x, node **chain,
+                           int n_chain) {
   for (int i = 0; i < n_chain; i++) pass_kill(p, chain[i]);
   return pass_become(p, last, "", op, version, &x, 1);
 }
@@ -69,8 +70,8 @@ static ledge_status try_sigmoid(pass_run *p, node *last) {
     node *s = pass_only(p, last->in[i], "Sigmoid");
     if (s && s->in[0] == x) return finish(p, last, "Swish", 24, x, &s, 1);
     node *h = pass_only(p, last->in[i], "HardSigmoid");
-    if (h && h->in[0] == x && node_attr_float(h, "alpha", 0.2f) > 0.1666f && node_attr_float(h, "alpha", 0.2f) < 0.1667f &&
-        node_attr_float(h, "beta", 0.5f) == 0.5f)
+    if (h && h->in[0] == x && node_attr_float(h, "alpha", 0.2f) > 0.1666f &&
+        node_attr_float(h, "alpha", 0.2f) < 0.1667f && node_attr_float(h, "beta", 0.5f) == 0.5f)
       return finish(p, last, "HardSwish", 14, x, &h, 1);
   }
   return LEDGE_OK;
@@ -81,7 +82,8 @@ static value_id relu6_of_plus3(pass_run *p, value_id v, node **chain) {
   node *clip = pass_only(p, v, "Clip");
   if (!clip) return VALUE_ABSENT;
   float lo = node_attr_float(clip, "min", -1), hi = node_attr_float(clip, "max", -1);
-  if (clip->version >= 11 && (!pass_scalar(p, node_in(clip, 1), &lo) || !pass_scalar(p, node_in(clip, 2), &hi))) return VALUE_ABSENT;
+  if (clip->version >= 11 && (!pass_scalar(p, node_in(clip, 1), &lo) || !pass_scalar(p, node_in(clip, 2), &hi)))
+    return VALUE_ABSENT;
   if (lo != 0 || hi != 6) return VALUE_ABSENT;
   node *add = pass_only(p, clip->in[0], "Add");
   if (!add) return VALUE_ABSENT;

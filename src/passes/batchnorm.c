@@ -1,5 +1,5 @@
-/* passes/batchnorm: folds what scales and shifts each channel after a convolution into its weights and bias: batch norm at
- * inference, Mul and Add by a constant a channel.
+/* passes/batchnorm: folds what scales and shifts each channel after a convolution into its weights and bias: batch norm
+ * at inference, Mul and Add by a constant a channel.
  *
  *   s * (W x + b) + t  =  (s W) x + (s b + t)
  */
@@ -55,7 +55,8 @@ static void scale_weights(const tensor *w, bool transposed, int64_t groups, cons
   for (int64_t i = 0; i < d0; i++)
     for (int64_t k = 0; k < d1; k++) {
       int64_t channel = transposed ? i / (d0 / groups) * d1 + k : i;
-      for (int64_t j = 0; j < inner; j++) dst[(i * d1 + k) * inner + j] = (float)(src[(i * d1 + k) * inner + j] * s[channel]);
+      for (int64_t j = 0; j < inner; j++)
+        dst[(i * d1 + k) * inner + j] = (float)(src[(i * d1 + k) * inner + j] * s[channel]);
     }
 }
 
@@ -86,7 +87,8 @@ static ledge_status try_fold(pass_run *p, node *n, value_id x) {
   if (!conv) return LEDGE_OK;
   const tensor *w = pass_constant(p, node_in(conv, 1)), *b = pass_constant(p, node_in(conv, 2));
   int64_t groups = node_attr_int(conv, "group", 1);
-  if (!w || w->dtype != LEDGE_F32 || w->rank < 3 || groups < 1 || (node_in(conv, 2) != VALUE_ABSENT && !b)) return LEDGE_OK;
+  if (!w || w->dtype != LEDGE_F32 || w->rank < 3 || groups < 1 || (node_in(conv, 2) != VALUE_ABSENT && !b))
+    return LEDGE_OK;
   bool transposed = node_is(conv, "", "ConvTranspose");
   if (transposed && (w->dims[0] % groups || w->dims[1] > INT32_MAX / groups)) return LEDGE_OK;
   int64_t channels = transposed ? w->dims[1] * groups : w->dims[0];

@@ -1,5 +1,5 @@
-/* passes/clean: removes nodes that do nothing: Identity, Dropout at inference, Transpose and Transpose back, casts to the
- * type that is there already, pads of nothing. A graph output keeps its name: there the node stays. */
+/* passes/clean: removes nodes that do nothing: Identity, Dropout at inference, Transpose and Transpose back, casts to
+ * the type that is there already, pads of nothing. A graph output keeps its name: there the node stays. */
 #include "passes/pass.h"
 
 static bool is_output(const graph *g, value_id v) {
@@ -36,7 +36,8 @@ static ledge_status merge_transposes(pass_run *p, node *n) {
   const attr *b = node_attr(n, "perm");
   if (!before || !node_is(before, "", "Transpose")) return LEDGE_OK;
   const attr *a = node_attr(before, "perm");
-  if (!a || !b || a->type != ATTR_INTS || b->type != ATTR_INTS || a->count != b->count || a->count > LEDGE_MAX_RANK) return LEDGE_OK;
+  if (!a || !b || a->type != ATTR_INTS || b->type != ATTR_INTS || a->count != b->count || a->count > LEDGE_MAX_RANK)
+    return LEDGE_OK;
   int64_t perm[LEDGE_MAX_RANK];
   for (int64_t i = 0; i < a->count; i++) {
     if (b->ints[i] < 0 || b->ints[i] >= a->count) return LEDGE_OK;

@@ -1,5 +1,5 @@
-/* passes/epilogue: what follows a fused product is done while its sums are in registers: an activation, and the addition of
- * a residual of the same shape.
+/* passes/epilogue: what follows a fused product is done while its sums are in registers: an activation, and the
+ * addition of a residual of the same shape.
  *
  *   Conv -> Relu           act           Conv -> Add(r) -> Relu      residual, then act
  *                                        Conv -> Relu -> Add(r)      act, then residual (residual_after)
@@ -16,15 +16,21 @@ static bool activation_of(pass_run *p, const node *n, kernel_epilogue *e) {
     const char *op;
     kernel_act act;
     float alpha, beta; /* defaults of the attributes */
-  } acts[] = {{"Relu", KERNEL_ACT_CLAMP, 0, INFINITY},      {"LeakyRelu", KERNEL_ACT_LEAKY_RELU, 0.01f, 0},
-              {"HardSigmoid", KERNEL_ACT_HARDSIGMOID, 0.2f, 0.5f}, {"HardSwish", KERNEL_ACT_HARDSWISH, 0, 0},
-              {"Sigmoid", KERNEL_ACT_SIGMOID, 0, 0},        {"Swish", KERNEL_ACT_SILU, 1, 0},
-              {"Tanh", KERNEL_ACT_TANH, 0, 0},              {"Gelu", KERNEL_ACT_GELU_ERF, 0, 0},
-              {"Elu", KERNEL_ACT_ELU, 1, 0},                {"Mish", KERNEL_ACT_MISH, 0, 0},
+  } acts[] = {{"Relu", KERNEL_ACT_CLAMP, 0, INFINITY},
+              {"LeakyRelu", KERNEL_ACT_LEAKY_RELU, 0.01f, 0},
+              {"HardSigmoid", KERNEL_ACT_HARDSIGMOID, 0.2f, 0.5f},
+              {"HardSwish", KERNEL_ACT_HARDSWISH, 0, 0},
+              {"Sigmoid", KERNEL_ACT_SIGMOID, 0, 0},
+              {"Swish", KERNEL_ACT_SILU, 1, 0},
+              {"Tanh", KERNEL_ACT_TANH, 0, 0},
+              {"Gelu", KERNEL_ACT_GELU_ERF, 0, 0},
+              {"Elu", KERNEL_ACT_ELU, 1, 0},
+              {"Mish", KERNEL_ACT_MISH, 0, 0},
               {"Clip", KERNEL_ACT_CLAMP, -INFINITY, INFINITY}};
   for (size_t i = 0; i < sizeof acts / sizeof *acts; i++) {
     if (!node_is(n, "", acts[i].op)) continue;
-    *e = (kernel_epilogue){.act = acts[i].act, .alpha = node_attr_float(n, "alpha", acts[i].alpha),
+    *e = (kernel_epilogue){.act = acts[i].act,
+                           .alpha = node_attr_float(n, "alpha", acts[i].alpha),
                            .beta = node_attr_float(n, "beta", acts[i].beta)};
     const attr *approximate = node_attr(n, "approximate");
     if (e->act == KERNEL_ACT_GELU_ERF && approximate && approximate->type == ATTR_STRING && approximate->s.size == 4)
@@ -69,7 +75,8 @@ static ledge_status take_residual(pass_run *p, node *add) {
     if (!m || (strcmp(m->op, "Conv") && strcmp(m->op, "MatMul")) || node_in(m, 3) != VALUE_ABSENT) continue;
     value_id other = add->in[1 - k];
     const tensor *y = pass_shape(p, add->in[k]), *r = pass_shape(p, other);
-    if (other == add->in[k] || !y || !r || r->dtype != LEDGE_F32 || !tensor_same_shape(y, r) || tensor_elements(y) < 2) continue;
+    if (other == add->in[k] || !y || !r || r->dtype != LEDGE_F32 || !tensor_same_shape(y, r) || tensor_elements(y) < 2)
+      continue;
     const node old = *m;
     const value_id in[] = {old.in[0], old.in[1], node_in(&old, 2), other};
     pass_kill(p, m);

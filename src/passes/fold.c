@@ -1,5 +1,6 @@
-/* passes/fold: computes at load time what depends on constants alone. Weights that a model stores as a chain of operators
- * (casts, reshapes, dequantised once) become constants; a node whose result is much larger than what it reads stays. */
+/* passes/fold: computes at load time what depends on constants alone. Weights that a model stores as a chain of
+ * operators (casts, reshapes, dequantised once) become constants; a node whose result is much larger than what it reads
+ * stays. */
 #include "passes/pass.h"
 
 enum { FOLD_BYTES_MAX = 64 << 20, FOLD_GROWTH_FREE = 1 << 16 };
@@ -31,7 +32,14 @@ static ledge_status fold_node(pass_run *p, node *n) {
   }
   for (int i = 0; !status && i < n->n_out; i++) outs[i] = n->out[i] == VALUE_ABSENT ? NULL : &out[i];
   if (!status) {
-    op_ctx c = {.node = n, .def = n->def, .n_in = n->n_in, .n_out = n->n_out, .in = ins, .out = outs, .error = NULL, .inferring = true};
+    op_ctx c = {.node = n,
+                .def = n->def,
+                .n_in = n->n_in,
+                .n_out = n->n_out,
+                .in = ins,
+                .out = outs,
+                .error = NULL,
+                .inferring = true};
     bool fits = true;
     if (op_infer(&c) == LEDGE_OK) {
       for (int i = 0; i < n->n_out; i++)
@@ -48,7 +56,8 @@ static ledge_status fold_node(pass_run *p, node *n) {
       for (int i = 0; fits && !status && i < n->n_out; i++) {
         if (!outs[i]) continue;
         tensor *t = arena_alloc(&g->model->arena, sizeof *t);
-        status = t ? model_keep(g->model, out[i].tensor.own, p->error) : error_memory(p->error, sizeof *t, "a constant");
+        status =
+            t ? model_keep(g->model, out[i].tensor.own, p->error) : error_memory(p->error, sizeof *t, "a constant");
         if (status) break;
         *t = out[i].tensor;
         t->own = NULL;

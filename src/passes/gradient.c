@@ -1,7 +1,8 @@
-/* passes/gradient: see gradient.h. Nodes between the xs and y are walked from the last to the first; each rule says what
- * its node's output gradient adds to the gradients of its inputs:
+/* passes/gradient: see gradient.h. Nodes between the xs and y are walked from the last to the first; each rule says
+ * what its node's output gradient adds to the gradients of its inputs:
  *
- *   y = a * b        da += reduce(dy * b, a)     db += reduce(dy * a, b)       reduce undoes broadcasting (ledge.ReduceTo)
+ *   y = a * b        da += reduce(dy * b, a)     db += reduce(dy * a, b)       reduce undoes broadcasting
+ * (ledge.ReduceTo)
  */
 #include "passes/gradient.h"
 
@@ -37,7 +38,9 @@ static value_id emit_in(back *b, const char *domain, const char *op, int version
 }
 
 static value_id emit1(back *b, const char *op, value_id x) { return emit_in(b, "", op, GRADIENT_OPSET, &x, 1); }
-static value_id emit2(back *b, const char *op, value_id x, value_id y) { return emit_in(b, "", op, GRADIENT_OPSET, (value_id[]){x, y}, 2); }
+static value_id emit2(back *b, const char *op, value_id x, value_id y) {
+  return emit_in(b, "", op, GRADIENT_OPSET, (value_id[]){x, y}, 2);
+}
 static node *last_node(back *b) { return &b->g->nodes[b->g->n_nodes - 1]; }
 
 static void last_int(back *b, const char *name, int64_t v) {
@@ -51,10 +54,14 @@ static value_id number_like(back *b, float v, value_id x) {
   return emit_in(b, "", "CastLike", GRADIENT_OPSET, (value_id[]){c, x}, 2);
 }
 
-static value_id reduce_to(back *b, value_id grad, value_id like) { return emit_in(b, "ledge", "ReduceTo", 1, (value_id[]){grad, like}, 2); }
+static value_id reduce_to(back *b, value_id grad, value_id like) {
+  return emit_in(b, "ledge", "ReduceTo", 1, (value_id[]){grad, like}, 2);
+}
 
 /* x's shape filled with one number of x's type. */
-static value_id filled_like(back *b, float v, value_id x) { return emit2(b, "Expand", number_like(b, v, x), emit1(b, "Shape", x)); }
+static value_id filled_like(back *b, float v, value_id x) {
+  return emit2(b, "Expand", number_like(b, v, x), emit1(b, "Shape", x));
+}
 
 /* Adds to the gradient of x. */
 static void add_grad(back *b, value_id x, value_id grad) {
@@ -103,8 +110,12 @@ static void rule_identity(back *b, const node *n, value_id dy) { add_grad(b, n->
 static void rule_neg(back *b, const node *n, value_id dy) { add_grad(b, n->in[0], emit1(b, "Neg", dy)); }
 static void rule_exp(back *b, const node *n, value_id dy) { add_grad(b, n->in[0], emit2(b, "Mul", dy, n->out[0])); }
 static void rule_log(back *b, const node *n, value_id dy) { add_grad(b, n->in[0], emit2(b, "Div", dy, n->in[0])); }
-static void rule_abs(back *b, const node *n, value_id dy) { add_grad(b, n->in[0], emit2(b, "Mul", dy, emit1(b, "Sign", n->in[0]))); }
-static void rule_sin(back *b, const node *n, value_id dy) { add_grad(b, n->in[0], emit2(b, "Mul", dy, emit1(b, "Cos", n->in[0]))); }
+static void rule_abs(back *b, const node *n, value_id dy) {
+  add_grad(b, n->in[0], emit2(b, "Mul", dy, emit1(b, "Sign", n->in[0])));
+}
+static void rule_sin(back *b, const node *n, value_id dy) {
+  add_grad(b, n->in[0], emit2(b, "Mul", dy, emit1(b, "Cos", n->in[0])));
+}
 static void rule_cos(back *b, const node *n, value_id dy) {
   add_grad(b, n->in[0], emit1(b, "Neg", emit2(b, "Mul", dy, emit1(b, "Sin", n->in[0]))));
 }
@@ -124,7 +135,9 @@ static void rule_tanh(back *b, const node *n, value_id dy) {
   value_id y = n->out[0];
   add_grad(b, n->in[0], emit2(b, "Mul", dy, emit2(b, "Sub", number_like(b, 1, y), emit2(b, "Mul", y, y))));
 }
-static void rule_softplus(back *b, const node *n, value_id dy) { add_grad(b, n->in[0], emit2(b, "Mul", dy, emit1(b, "Sigmoid", n->in[0]))); }
+static void rule_softplus(back *b, const node *n, value_id dy) {
+  add_grad(b, n->in[0], emit2(b, "Mul", dy, emit1(b, "Sigmoid", n->in[0])));
+}
 static void rule_erf(back *b, const node *n, value_id dy) { /* 2 / sqrt(pi) e^(-x^2) */
   value_id x = n->in[0], bell = emit1(b, "Exp", emit1(b, "Neg", emit2(b, "Mul", x, x)));
   add_grad(b, x, emit2(b, "Mul", dy, emit2(b, "Mul", bell, number_like(b, 1.1283791670955126f, x))));
@@ -185,7 +198,9 @@ static void rule_gemm(back *b, const node *n, value_id dy) {
 }
 
 /* Reshape, Flatten, Squeeze, Unsqueeze: the shape of the input again. */
-static void rule_reshape(back *b, const node *n, value_id dy) { add_grad(b, n->in[0], emit2(b, "Reshape", dy, emit1(b, "Shape", n->in[0]))); }
+static void rule_reshape(back *b, const node *n, value_id dy) {
+  add_grad(b, n->in[0], emit2(b, "Reshape", dy, emit1(b, "Shape", n->in[0])));
+}
 
 static void rule_transpose(back *b, const node *n, value_id dy) {
   const attr *perm = node_attr(n, "perm");
@@ -230,14 +245,38 @@ static const struct {
   const char *op;
   int since; /* of the operator: older versions have other semantics */
   gradient_rule rule;
-} rules[] = {{"Add", 7, rule_add},         {"Sum", 8, rule_add},          {"Sub", 7, rule_sub},          {"Mul", 7, rule_mul},
-             {"Div", 7, rule_div},         {"Pow", 7, rule_pow},          {"Identity", 1, rule_identity}, {"Neg", 1, rule_neg},
-             {"Exp", 1, rule_exp},         {"Log", 1, rule_log},          {"Abs", 1, rule_abs},          {"Sin", 1, rule_sin},
-             {"Cos", 1, rule_cos},         {"Sqrt", 1, rule_sqrt},        {"Reciprocal", 1, rule_reciprocal}, {"Sigmoid", 1, rule_sigmoid},
-             {"Tanh", 1, rule_tanh},       {"Softplus", 1, rule_softplus}, {"Erf", 1, rule_erf},         {"Relu", 1, rule_leaky},
-             {"LeakyRelu", 1, rule_leaky}, {"MatMul", 1, rule_matmul},    {"Gemm", 7, rule_gemm},        {"Reshape", 1, rule_reshape},
-             {"Flatten", 1, rule_reshape}, {"Squeeze", 1, rule_reshape},  {"Unsqueeze", 1, rule_reshape}, {"Transpose", 1, rule_transpose},
-             {"ReduceSum", 1, rule_reduce}, {"ReduceMean", 1, rule_reduce}, {"Expand", 8, rule_expand}, {"Softmax", 13, rule_softmax},
+} rules[] = {{"Add", 7, rule_add},
+             {"Sum", 8, rule_add},
+             {"Sub", 7, rule_sub},
+             {"Mul", 7, rule_mul},
+             {"Div", 7, rule_div},
+             {"Pow", 7, rule_pow},
+             {"Identity", 1, rule_identity},
+             {"Neg", 1, rule_neg},
+             {"Exp", 1, rule_exp},
+             {"Log", 1, rule_log},
+             {"Abs", 1, rule_abs},
+             {"Sin", 1, rule_sin},
+             {"Cos", 1, rule_cos},
+             {"Sqrt", 1, rule_sqrt},
+             {"Reciprocal", 1, rule_reciprocal},
+             {"Sigmoid", 1, rule_sigmoid},
+             {"Tanh", 1, rule_tanh},
+             {"Softplus", 1, rule_softplus},
+             {"Erf", 1, rule_erf},
+             {"Relu", 1, rule_leaky},
+             {"LeakyRelu", 1, rule_leaky},
+             {"MatMul", 1, rule_matmul},
+             {"Gemm", 7, rule_gemm},
+             {"Reshape", 1, rule_reshape},
+             {"Flatten", 1, rule_reshape},
+             {"Squeeze", 1, rule_reshape},
+             {"Unsqueeze", 1, rule_reshape},
+             {"Transpose", 1, rule_transpose},
+             {"ReduceSum", 1, rule_reduce},
+             {"ReduceMean", 1, rule_reduce},
+             {"Expand", 8, rule_expand},
+             {"Softmax", 13, rule_softmax},
              {"LogSoftmax", 13, rule_softmax}};
 
 static gradient_rule rule_for(const node *n) {
@@ -291,7 +330,8 @@ ledge_status gradient_build(graph *g, value_id y, const value_id *xs, int n_xs, 
     mark_active(&b, xs, n_xs);
     status = walk(&b, y, n_nodes);
   }
-  for (int i = 0; !status && i < n_xs; i++) ret[i] = b.grad[xs[i]] == VALUE_ABSENT ? filled_like(&b, 0, xs[i]) : b.grad[xs[i]];
+  for (int i = 0; !status && i < n_xs; i++)
+    ret[i] = b.grad[xs[i]] == VALUE_ABSENT ? filled_like(&b, 0, xs[i]) : b.grad[xs[i]];
   if (!status && b.failed) status = b.error->code ? b.error->code : error_memory(error, 0, "a backward graph");
   mem_free(b.grad);
   mem_free(b.active);
@@ -304,14 +344,17 @@ static ledge_status named(pass_run *p, const ledge_string *s, value_id *ret) {
   char name[512];
   snprintf(name, sizeof name, "%.*s", (int)(s->size < sizeof name ? s->size : sizeof name - 1), s->data);
   *ret = graph_find_value(p->g, name);
-  return *ret == VALUE_ABSENT ? error_set(p->error, LEDGE_ERROR_FORMAT, "Gradient: the graph has no value '%s'", name) : LEDGE_OK;
+  return *ret == VALUE_ABSENT ? error_set(p->error, LEDGE_ERROR_FORMAT, "Gradient: the graph has no value '%s'", name)
+                              : LEDGE_OK;
 }
 
 static ledge_status expand_gradient(pass_run *p, int at) {
   const node *n = &p->g->nodes[at];
   const attr *xs = node_attr(n, "xs"), *y = node_attr(n, "y");
-  if (!xs || xs->type != ATTR_STRINGS || !y || y->type != ATTR_STRING || xs->count < 1 || xs->count > n->n_in || n->n_out > xs->count)
-    return error_set(p->error, LEDGE_ERROR_FORMAT, "Gradient: its attributes xs and y do not fit its inputs and outputs");
+  if (!xs || xs->type != ATTR_STRINGS || !y || y->type != ATTR_STRING || xs->count < 1 || xs->count > n->n_in ||
+      n->n_out > xs->count)
+    return error_set(p->error, LEDGE_ERROR_FORMAT,
+                     "Gradient: its attributes xs and y do not fit its inputs and outputs");
   int n_xs = (int)xs->count, n_out = n->n_out;
   value_id *list = mem_alloc_array((size_t)n_xs * 2, sizeof *list), target;
   if (!list) return error_memory(p->error, (size_t)n_xs * 8, "a gradient");
@@ -319,7 +362,8 @@ static ledge_status expand_gradient(pass_run *p, int at) {
   for (int i = 0; !status && i < n_xs; i++) {
     status = named(p, &xs->strings[i], &list[i]);
     if (!status && list[i] != n->in[i])
-      status = error_set(p->error, LEDGE_ERROR_UNSUPPORTED, "Gradient: input %d is another value than xs[%d] names", i, i);
+      status =
+          error_set(p->error, LEDGE_ERROR_UNSUPPORTED, "Gradient: input %d is another value than xs[%d] names", i, i);
   }
   if (!status) status = gradient_build(p->g, target, list, n_xs, list + n_xs, p->error);
   for (int i = 0; !status && i < n_out; i++) {

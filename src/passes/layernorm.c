@@ -98,7 +98,8 @@ static ledge_status try_norm(pass_run *p, node *n) {
   pass_kill(p, n);
   if (mean) pass_kill(p, sub), pass_kill(p, mean);
   if (last != mul) pass_kill(p, mul);
-  TRY(pass_become(p, last, "", mean ? "LayerNormalization" : "RMSNormalization", mean ? 17 : 23, in, bias != VALUE_ABSENT ? 3 : 2));
+  TRY(pass_become(p, last, "", mean ? "LayerNormalization" : "RMSNormalization", mean ? 17 : 23, in,
+                  bias != VALUE_ABSENT ? 3 : 2));
   return node_set_float(p->g, last, "epsilon", epsilon);
 }
 

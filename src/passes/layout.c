@@ -1,9 +1,9 @@
 /* passes/layout: images become channels last where the fast kernels want them so.
  *
- * Convolutions with constant float32 weights become ledge.Conv over [batch, spatial..., channels]. Their output v gets a
- * *twin* v', the same values channels last; what follows and does not care for the order of dims (elementwise operators,
- * Concat, pools, reductions, ...) is moved over to the twins, with its axes and constants permuted. A value whose
- * channels-first form is read after all is made by one Transpose. So a network runs channels last from its first
+ * Convolutions with constant float32 weights become ledge.Conv over [batch, spatial..., channels]. Their output v gets
+ * a *twin* v', the same values channels last; what follows and does not care for the order of dims (elementwise
+ * operators, Concat, pools, reductions, ...) is moved over to the twins, with its axes and constants permuted. A value
+ * whose channels-first form is read after all is made by one Transpose. So a network runs channels last from its first
  * convolution to its last pool with a Transpose at each end.
  *
  *   x --T--> x' -> ledge.Conv -> v' -> Relu -> w' -> ledge.MaxPool -> u' --T--> u -> Reshape
@@ -113,7 +113,8 @@ static ledge_status move_batchnorm(layout *l, int i) {
   const node *n = &l->p->g->nodes[i];
   const float *f[5] = {NULL};
   int64_t channels = -1;
-  if (n->version < 7 || node_attr_int(n, "training_mode", 0) || (n->n_out > 1 && n->out[1] != VALUE_ABSENT)) return LEDGE_OK;
+  if (n->version < 7 || node_attr_int(n, "training_mode", 0) || (n->n_out > 1 && n->out[1] != VALUE_ABSENT))
+    return LEDGE_OK;
   for (int k = 1; k <= 4; k++) {
     const tensor *t = pass_constant(l->p, node_in(n, k));
     if (!t || t->dtype != LEDGE_F32 || t->rank != 1 || (channels >= 0 && t->dims[0] != channels)) return LEDGE_OK;
@@ -125,7 +126,8 @@ static ledge_status move_batchnorm(layout *l, int i) {
   void *scale, *shift;
   value_id in[3] = {l->twin[n->in[0]], pass_new_constant(l->p, LEDGE_F32, 1, &channels, &scale),
                     pass_new_constant(l->p, LEDGE_F32, 1, &channels, &shift)};
-  if (in[1] == VALUE_ABSENT || in[2] == VALUE_ABSENT) return error_memory(l->p->error, (size_t)channels * 8, "a batch norm");
+  if (in[1] == VALUE_ABSENT || in[2] == VALUE_ABSENT)
+    return error_memory(l->p->error, (size_t)channels * 8, "a batch norm");
   for (int64_t c = 0; c < channels; c++) {
     double s = f[1][c] / sqrt((double)f[4][c] + epsilon);
     ((float *)scale)[c] = (float)s;
@@ -139,9 +141,36 @@ static ledge_status move_batchnorm(layout *l, int i) {
 /* ---- operators that do not care ---- */
 
 static const char *const elementwise[] = {
-    "Relu", "LeakyRelu", "Sigmoid", "HardSigmoid", "HardSwish", "Swish",  "Gelu",  "Tanh",  "Clip",       "Elu",
-    "Selu", "Celu",      "Softplus", "Softsign",   "Mish",      "Abs",    "Neg",   "Exp",   "Log",        "Sqrt",
-    "Erf",  "Floor",     "Ceil",     "Round",      "Sign",      "Sin",    "Cos",   "Reciprocal", "ThresholdedRelu", "Identity",
+    "Relu",
+    "LeakyRelu",
+    "Sigmoid",
+    "HardSigmoid",
+    "HardSwish",
+    "Swish",
+    "Gelu",
+    "Tanh",
+    "Clip",
+    "Elu",
+    "Selu",
+    "Celu",
+    "Softplus",
+    "Softsign",
+    "Mish",
+    "Abs",
+    "Neg",
+    "Exp",
+    "Log",
+    "Sqrt",
+    "Erf",
+    "Floor",
+    "Ceil",
+    "Round",
+    "Sign",
+    "Sin",
+    "Cos",
+    "Reciprocal",
+    "ThresholdedRelu",
+    "Identity",
 };
 static const char *const broadcasting[] = {"Add", "Sub", "Mul", "Div", "Max", "Min", "Pow", "PRelu", "Sum"};
 
@@ -288,7 +317,9 @@ static ledge_status move_reduce(layout *l, int i) {
   const attr *a = node_attr(n, "axes");
   const tensor *t = pass_constant(l->p, node_in(n, 1));
   bool by_input = node_in(n, 1) != VALUE_ABSENT;
-  const int64_t *axes = by_input ? (t && t->dtype == LEDGE_I64 ? t->data : NULL) : a && a->type == ATTR_INTS ? a->ints : NULL;
+  const int64_t *axes = by_input                    ? (t && t->dtype == LEDGE_I64 ? t->data : NULL)
+                        : a && a->type == ATTR_INTS ? a->ints
+                                                    : NULL;
   int64_t count = by_input ? (t ? tensor_elements(t) : 0) : a ? a->count : 0, to[LEDGE_MAX_RANK];
   bool keep = node_attr_int(n, "keepdims", 1) != 0;
   if (!axes || count < 1 || count > rank || !permute_axes(axes, count, rank, to)) return LEDGE_OK;
@@ -314,8 +345,9 @@ static ledge_status move_resize(layout *l, int i) {
   node *n = &l->p->g->nodes[i];
   int rank = l->rank[n->in[0]];
   bool upsample = node_is(n, "", "Upsample");
-  if ((upsample && n->version < 9) || node_attr(n, "axes") || (!upsample && n->version >= 11 && node_in(n, 1) != VALUE_ABSENT &&
-      !(pass_constant(l->p, n->in[1]) && tensor_elements(pass_constant(l->p, n->in[1])) == 0)))
+  if ((upsample && n->version < 9) || node_attr(n, "axes") ||
+      (!upsample && n->version >= 11 && node_in(n, 1) != VALUE_ABSENT &&
+       !(pass_constant(l->p, n->in[1]) && tensor_elements(pass_constant(l->p, n->in[1])) == 0)))
     return LEDGE_OK;
   int first = upsample || n->version < 11 ? 1 : 2;
   value_id to[2] = {VALUE_ABSENT, VALUE_ABSENT};
@@ -334,7 +366,8 @@ static ledge_status move_resize(layout *l, int i) {
     to[k] = pass_new_constant(l->p, t->dtype, 1, &count, &data);
     if (to[k] == VALUE_ABSENT) return error_memory(l->p->error, tensor_bytes(t), "scales");
     size_t bytes = dtype_bytes(t->dtype);
-    for (int d = 0; d < rank; d++) memcpy((char *)data + (size_t)to_last(d, rank) * bytes, (char *)t->data + (size_t)d * bytes, bytes);
+    for (int d = 0; d < rank; d++)
+      memcpy((char *)data + (size_t)to_last(d, rank) * bytes, (char *)t->data + (size_t)d * bytes, bytes);
   }
   n = &l->p->g->nodes[i];
   for (int k = 0; k < 2; k++)
@@ -421,9 +454,10 @@ static ledge_status move_shuffle(layout *l, int i) {
   const tensor *x = pass_shape(l->p, n->in[0]), *five = pass_shape(l->p, n->out[0]),
                *y = r < 0 ? NULL : pass_shape(l->p, g->nodes[r].out[0]);
   const attr *perm = t < 0 ? NULL : node_attr(&g->nodes[t], "perm");
-  if (!x || !five || !y || !perm || perm->type != ATTR_INTS || perm->count != 5 || memcmp(perm->ints, first_perm, sizeof first_perm) ||
-      five->rank != 5 || y->rank != 4 || !tensor_same_shape(x, y) || five->dims[0] != x->dims[0] ||
-      five->dims[3] != x->dims[2] || five->dims[4] != x->dims[3] || r >= l->p->n_dead)
+  if (!x || !five || !y || !perm || perm->type != ATTR_INTS || perm->count != 5 ||
+      memcmp(perm->ints, first_perm, sizeof first_perm) || five->rank != 5 || y->rank != 4 ||
+      !tensor_same_shape(x, y) || five->dims[0] != x->dims[0] || five->dims[3] != x->dims[2] ||
+      five->dims[4] != x->dims[3] || r >= l->p->n_dead)
     return LEDGE_OK;
   /* Reshape's 0 takes the dims that the declared shapes may leave open from the input. */
   const int64_t split[] = {0, 0, 0, five->dims[1], five->dims[2]}, merged[] = {0, 0, 0, x->dims[1]};
@@ -449,7 +483,8 @@ static ledge_status move_node(layout *l, int i) {
   if (!strcmp(op, "Concat")) return move_concat(l, i);
   if (!has_twin(l, n->in[0])) return LEDGE_OK;
   if (LISTED(op, elementwise)) return move_elementwise(l, i);
-  if (!strcmp(op, "MaxPool") || !strcmp(op, "AveragePool") || !strcmp(op, "GlobalAveragePool")) return move_pool(l, i, op);
+  if (!strcmp(op, "MaxPool") || !strcmp(op, "AveragePool") || !strcmp(op, "GlobalAveragePool"))
+    return move_pool(l, i, op);
   if (!strcmp(op, "BatchNormalization")) return move_batchnorm(l, i);
   if (!strcmp(op, "Split")) return move_split(l, i);
   if (!strcmp(op, "Softmax") || !strcmp(op, "LogSoftmax")) return move_softmax(l, i);

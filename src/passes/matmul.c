@@ -1,5 +1,5 @@
-/* passes/matmul: products with a constant float32 matrix become ledge.MatMul, which takes a bias (an Add of a constant row
- * after it): MatMul and Gemm alike. */
+/* passes/matmul: products with a constant float32 matrix become ledge.MatMul, which takes a bias (an Add of a constant
+ * row after it): MatMul and Gemm alike. */
 #include "passes/pass.h"
 
 static bool constant_matrix(pass_run *p, value_id v) {
@@ -11,7 +11,8 @@ static bool constant_matrix(pass_run *p, value_id v) {
 static ledge_status constant_row(pass_run *p, value_id v, int64_t n, value_id *ret) {
   const tensor *t = pass_constant(p, v);
   *ret = VALUE_ABSENT;
-  if (!t || t->dtype != LEDGE_F32 || t->rank < 1 || t->dims[t->rank - 1] != n || tensor_elements(t) != n) return LEDGE_OK;
+  if (!t || t->dtype != LEDGE_F32 || t->rank < 1 || t->dims[t->rank - 1] != n || tensor_elements(t) != n)
+    return LEDGE_OK;
   *ret = v;
   return LEDGE_OK;
 }

@@ -32,7 +32,8 @@ static ledge_status fold_pad(pass_run *p, node *conv) {
   if (!zero_pads(p, pad, rank, pads) || pads[0] || pads[1] || pads[rank] || pads[rank + 1]) return LEDGE_OK;
   if (have && (have->type != ATTR_INTS || have->count != 2 * spatial)) return LEDGE_OK;
   for (int i = 0; i < spatial; i++) {
-    if (pads[2 + i] < 0 || pads[rank + 2 + i] < 0 || pads[2 + i] > INT32_MAX || pads[rank + 2 + i] > INT32_MAX) return LEDGE_OK;
+    if (pads[2 + i] < 0 || pads[rank + 2 + i] < 0 || pads[2 + i] > INT32_MAX || pads[rank + 2 + i] > INT32_MAX)
+      return LEDGE_OK;
     own[i] = pads[2 + i] + (have ? have->ints[i] : 0);
     own[spatial + i] = pads[rank + 2 + i] + (have ? have->ints[spatial + i] : 0);
   }

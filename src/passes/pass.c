@@ -127,7 +127,9 @@ void pass_kill(pass_run *p, const node *n) {
   p->changed = true;
 }
 
-const tensor *pass_constant(const pass_run *p, value_id v) { return v == VALUE_ABSENT ? NULL : graph_constant(p->g, v); }
+const tensor *pass_constant(const pass_run *p, value_id v) {
+  return v == VALUE_ABSENT ? NULL : graph_constant(p->g, v);
+}
 
 bool pass_scalar(const pass_run *p, value_id v, float *ret) {
   const tensor *t = pass_constant(p, v);
@@ -149,7 +151,8 @@ const tensor *pass_channel_constant(const pass_run *p, value_id v, int rank, int
   return at >= 0 && t->dims[at] == n ? t : NULL;
 }
 
-ledge_status pass_become(pass_run *p, node *n, const char *domain, const char *op, int version, const value_id *in, int n_in) {
+ledge_status pass_become(pass_run *p, node *n, const char *domain, const char *op, int version, const value_id *in,
+                         int n_in) {
   value_id *copy = arena_alloc_array(&p->g->model->arena, (size_t)n_in, sizeof *copy);
   if (!copy) return error_memory(p->error, (size_t)n_in * sizeof *copy, "a node");
   if (n_in) memcpy(copy, in, (size_t)n_in * sizeof *copy);

@@ -1,5 +1,5 @@
-/* plan/memory: offsets of blocks with lifetimes in one arena, greedy by size: the largest block first, each at the lowest
- * offset where it overlaps no block that is alive at the same time. */
+/* plan/memory: offsets of blocks with lifetimes in one arena, greedy by size: the largest block first, each at the
+ * lowest offset where it overlaps no block that is alive at the same time. */
 #include "plan/plan.h"
 
 #include <assert.h>
@@ -8,7 +8,8 @@
 enum { MEMORY_ALIGN = 64 };
 
 static int compare_size(const void *a, const void *b, void *blocks) {
-  const memory_block *x = (const memory_block *)blocks + *(const int *)a, *y = (const memory_block *)blocks + *(const int *)b;
+  const memory_block *x = (const memory_block *)blocks + *(const int *)a,
+                     *y = (const memory_block *)blocks + *(const int *)b;
   if (x->bytes != y->bytes) return x->bytes < y->bytes ? 1 : -1;
   return *(const int *)a - *(const int *)b;
 }

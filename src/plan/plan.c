@@ -23,7 +23,8 @@ static void seed_value(builder *b, value_id v, const value *from) {
   plan_value *pv = &b->p->values[v];
   pv->place = PLAN_INPUT;
   pv->v.kind = from->kind;
-  if (from->kind == VALUE_TENSOR) tensor_set_shape(&pv->v.tensor, from->tensor.dtype, from->tensor.rank, from->tensor.dims);
+  if (from->kind == VALUE_TENSOR)
+    tensor_set_shape(&pv->v.tensor, from->tensor.dtype, from->tensor.rank, from->tensor.dims);
 }
 
 static void seed_constant(builder *b, value_id v, const tensor *t) {
@@ -70,7 +71,8 @@ static ledge_status plan_seed(builder *b, const value *const *inputs, const valu
 static bool value_matches(const value *key, const value *v) {
   if (!v) return key->kind == VALUE_NONE && key->tensor.dtype == LEDGE_DTYPE_NONE;
   if (key->kind != v->kind) return false;
-  return v->kind != VALUE_TENSOR || (key->tensor.dtype == v->tensor.dtype && tensor_same_shape(&key->tensor, &v->tensor));
+  return v->kind != VALUE_TENSOR ||
+         (key->tensor.dtype == v->tensor.dtype && tensor_same_shape(&key->tensor, &v->tensor));
 }
 
 bool plan_fits(const plan *p, const value *const *inputs, const value *const *captures) {
@@ -208,7 +210,8 @@ static ledge_status plan_node(builder *b, int index) {
     for (int i = 0; !dynamic && i < n->n_out; i++) {
       if (n->out[i] == VALUE_ABSENT) continue;
       const tensor *t = &p->values[n->out[i]].v.tensor;
-      if (!mem_add(bytes, tensor_bytes(t), &bytes)) return error_set(b->error, LEDGE_ERROR_LIMIT, "a node's outputs overflow");
+      if (!mem_add(bytes, tensor_bytes(t), &bytes))
+        return error_set(b->error, LEDGE_ERROR_LIMIT, "a node's outputs overflow");
     }
     c.inferring = false;
     if (bytes <= PLAN_FOLD_BYTES_MAX && can_fold(b, n, all_static)) return fold_node(b, &c, n, bytes);
@@ -346,10 +349,11 @@ static ledge_status plan_point(builder *b) {
   plan *p = b->p;
   size_t need = p->arena_bytes + p->folded_bytes;
   if (b->o->memory_limit && need > b->o->memory_limit)
-    return error_set(b->error, LEDGE_ERROR_LIMIT,
-                     "a run needs %zu bytes (%.1f MiB) of memory, above the limit of %zu bytes: give smaller inputs or a "
-                     "larger --memory-limit",
-                     need, (double)need / 1048576, b->o->memory_limit);
+    return error_set(
+        b->error, LEDGE_ERROR_LIMIT,
+        "a run needs %zu bytes (%.1f MiB) of memory, above the limit of %zu bytes: give smaller inputs or a "
+        "larger --memory-limit",
+        need, (double)need / 1048576, b->o->memory_limit);
   p->arena = mem_alloc_aligned(p->arena_bytes ? p->arena_bytes : 64, 64);
   if (!p->arena) return error_memory(b->error, p->arena_bytes, "the arena of a plan");
   for (value_id v = 0; v < b->g->n_values; v++)

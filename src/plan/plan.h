@@ -31,23 +31,23 @@ typedef enum plan_place {
 typedef struct plan_value {
   value v;
   plan_place place;
-  value_id root;    /* PLAN_ALIAS */
+  value_id root; /* PLAN_ALIAS */
   size_t offset, bytes;
-  int first, last;  /* steps between which the memory is alive */
+  int first, last; /* steps between which the memory is alive */
 } plan_value;
 
 typedef struct plan_step {
   op_ctx ctx;
   op_fn run;
-  const char *kernel_name;  /* NULL: the reference */
+  const char *kernel_name; /* NULL: the reference */
   double multiply_adds;
-  int node;                 /* index in the graph */
-  bool dynamic;             /* infer, allocate and choose the kernel at run time */
-  bool *constant;           /* by input; only for dynamic steps that may ask the backend again */
-  uint64_t seen_shapes;     /* dynamic: a hash of the shapes that the kernel was prepared for; 0: none yet */
-  arena kernel_arena;       /* dynamic: memory of that kernel's state */
+  int node;             /* index in the graph */
+  bool dynamic;         /* infer, allocate and choose the kernel at run time */
+  bool *constant;       /* by input; only for dynamic steps that may ask the backend again */
+  uint64_t seen_shapes; /* dynamic: a hash of the shapes that the kernel was prepared for; 0: none yet */
+  arena kernel_arena;   /* dynamic: memory of that kernel's state */
   size_t scratch_offset, scratch_bytes;
-  const value_id *release;  /* PLAN_POOL values that are not read after this step */
+  const value_id *release; /* PLAN_POOL values that are not read after this step */
   int n_release;
   uint64_t time_ns, runs; /* profile */
 } plan_step;
@@ -56,29 +56,30 @@ typedef struct plan_options {
   int threads;
   uint32_t isa;
   weight_store *weights;
-  size_t memory_limit;   /* bytes of the arena and folded constants; 0: none */
-  bool reference_only;   /* no backend: every step runs its operator's reference */
+  size_t memory_limit; /* bytes of the arena and folded constants; 0: none */
+  bool reference_only; /* no backend: every step runs its operator's reference */
 } plan_options;
 
 typedef struct plan {
   const graph *graph;
-  arena memory;          /* of everything below */
-  plan_value *values;    /* graph->n_values */
+  arena memory;       /* of everything below */
+  plan_value *values; /* graph->n_values */
   plan_step *steps;
   int n_steps;
-  uint8_t *arena;        /* made by plan_create */
+  uint8_t *arena; /* made by plan_create */
   size_t arena_bytes;
   size_t folded_bytes;
   double multiply_adds;
-  int n_dynamic;         /* dynamic steps */
+  int n_dynamic; /* dynamic steps */
   /* What it was made for: kinds, dtypes and dims of inputs, then captures. */
   value *key;
   int n_key;
-  uint64_t used;         /* for the least recently used */
+  uint64_t used; /* for the least recently used */
 } plan;
 
-/* `inputs` (n_inputs of the graph) and `captures` (n_captures) say kind, dtype and shape; NULL entries of inputs take the
- * constant of that name. For captures, data of constants of the enclosing graphs are found through the graph itself. */
+/* `inputs` (n_inputs of the graph) and `captures` (n_captures) say kind, dtype and shape; NULL entries of inputs take
+ * the constant of that name. For captures, data of constants of the enclosing graphs are found through the graph
+ * itself. */
 ledge_status plan_create(const graph *g, const value *const *inputs, const value *const *captures,
                          const plan_options *options, plan **ret, ledge_error *error);
 void plan_destroy(plan *p);

@@ -1,4 +1,5 @@
-/* runtime/blocks: see blocks.h. Used by one session, but a storage may be released by another thread: hence the mutex. */
+/* runtime/blocks: see blocks.h. Used by one session, but a storage may be released by another thread: hence the mutex.
+ */
 #include "runtime/blocks.h"
 
 #include "base/error.h"
@@ -31,7 +32,7 @@ static int class_of(size_t bytes) {
   if (bytes <= 64) return 0;
   int octave = 63 - __builtin_clzll((unsigned long long)(bytes - 1)) - 6;
   int class = octave * 4;
-  while (class_bytes(class) < bytes) class++;
+  while (class_bytes(class) < bytes) class ++;
   return class;
 }
 

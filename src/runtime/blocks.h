@@ -1,5 +1,5 @@
-/* runtime/blocks: a bounded pool of blocks for values whose size only the data tell. A released storage goes back to the
- * pool's free lists (by size class, four classes an octave), so that a steady state allocates nothing. */
+/* runtime/blocks: a bounded pool of blocks for values whose size only the data tell. A released storage goes back to
+ * the pool's free lists (by size class, four classes an octave), so that a steady state allocates nothing. */
 #ifndef RUNTIME_BLOCKS_H
 #define RUNTIME_BLOCKS_H
 

@@ -2,8 +2,8 @@
  *
  *   session -> plan sets, one a graph (the main one and each subgraph that was run) -> plans, one a set of input shapes
  *
- * While a subgraph runs, the plan that is active in its parent's set holds the values that it captures. A graph never runs
- * inside itself, so one active plan a graph is enough. */
+ * While a subgraph runs, the plan that is active in its parent's set holds the values that it captures. A graph never
+ * runs inside itself, so one active plan a graph is enough. */
 #include "runtime/session.h"
 
 #include "base/clock.h"
@@ -269,8 +269,8 @@ static ledge_status host_call(op_host *h, op_ctx *c, const graph *g, const value
                               int n_out) {
   session *s = (session *)h;
   if (n_in != g->n_inputs || n_out > g->n_outputs)
-    return op_fail(c, LEDGE_ERROR_FORMAT, "its subgraph '%s' has %d inputs and %d outputs instead of %d and %d", g->name,
-                   g->n_inputs, g->n_outputs, n_in, n_out);
+    return op_fail(c, LEDGE_ERROR_FORMAT, "its subgraph '%s' has %d inputs and %d outputs instead of %d and %d",
+                   g->name, g->n_inputs, g->n_outputs, n_in, n_out);
   plan_set *set = session_set(s, g), *outer = g->n_captures ? session_set(s, g->parent) : NULL;
   const value **captures = mem_alloc_array((size_t)g->n_captures, sizeof *captures);
   if (!set || !captures || (g->n_captures && !outer)) {
@@ -320,11 +320,12 @@ static ledge_status copy_bindings(session *s, plan *p, ledge_error *error) {
     const value *v = &p->values[p->graph->outputs[i]].v;
     if (!s->bindings[i].data || v->tensor.data == s->bindings[i].data) continue;
     if (v->kind != VALUE_TENSOR || v->tensor.dtype == LEDGE_STRING)
-      return error_set(error, LEDGE_ERROR_ARGUMENT, "output %d is no tensor of numbers: it cannot be bound to a buffer", i);
+      return error_set(error, LEDGE_ERROR_ARGUMENT, "output %d is no tensor of numbers: it cannot be bound to a buffer",
+                       i);
     size_t bytes = tensor_bytes(&v->tensor);
     if (bytes > s->bindings[i].bytes)
-      return error_set(error, LEDGE_ERROR_ARGUMENT, "output %d takes %zu bytes; the buffer that is bound to it has %zu", i,
-                       bytes, s->bindings[i].bytes);
+      return error_set(error, LEDGE_ERROR_ARGUMENT, "output %d takes %zu bytes; the buffer that is bound to it has %zu",
+                       i, bytes, s->bindings[i].bytes);
     memcpy(s->bindings[i].data, v->tensor.data, bytes);
   }
   return LEDGE_OK;

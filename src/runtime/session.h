@@ -1,5 +1,5 @@
-/* runtime/session: runs a model. A session owns its plans, its arena and its pool of blocks; it shares the model's graph,
- * the packed weights and the thread pool with other sessions.
+/* runtime/session: runs a model. A session owns its plans, its arena and its pool of blocks; it shares the model's
+ * graph, the packed weights and the thread pool with other sessions.
  *
  * One run at a time in a session (the caller's business); different sessions run in different threads as they like.
  * session_cancel may be called from any thread.
@@ -31,8 +31,8 @@ ledge_status session_plan(session *s, const value *const *inputs, const plan **r
 ledge_status session_run(session *s, const value *const *inputs, ledge_error *error);
 /* Output i of the last run. */
 const value *session_output(const session *s, int i);
-/* The next runs write output i to `data` (bytes at least the tensor's): NULL ends that. The copy is spared where the plan
- * allows. */
+/* The next runs write output i to `data` (bytes at least the tensor's): NULL ends that. The copy is spared where the
+ * plan allows. */
 ledge_status session_bind_output(session *s, int i, void *data, size_t bytes, ledge_error *error);
 void session_cancel(session *s);
 const plan *session_last_plan(const session *s);

@@ -138,7 +138,8 @@ static void test_memory_limit(void) {
   fixture f = {.model = NULL};
   ledge_tensor x = features();
   CHECK(ledge_model_open(MODEL, NULL, &f.model, &f.error) == LEDGE_OK);
-  CHECK(ledge_session_create(f.model, &(ledge_session_options){.memory_limit = 1000}, &f.session, &f.error) == LEDGE_OK);
+  CHECK(ledge_session_create(f.model, &(ledge_session_options){.memory_limit = 1000}, &f.session, &f.error) ==
+        LEDGE_OK);
   CHECK(ledge_session_set_input(f.session, 0, &x, &f.error) == LEDGE_OK);
   CHECK(ledge_session_run(f.session, &f.error) == LEDGE_ERROR_LIMIT);
   CHECK(strstr(f.error.message, "1000 bytes") != NULL);
@@ -224,7 +225,8 @@ static ledge_status twice_infer(ledge_op_context *c, void *user) {
 
 static ledge_status twice_run(ledge_op_context *c, void *user) {
   ledge_tensor x, y;
-  if (!ledge_op_input(c, 0, &x) || !ledge_op_output(c, 0, &y)) return ledge_op_fail(c, LEDGE_ERROR_ARGUMENT, "no tensor");
+  if (!ledge_op_input(c, 0, &x) || !ledge_op_output(c, 0, &y))
+    return ledge_op_fail(c, LEDGE_ERROR_ARGUMENT, "no tensor");
   for (size_t i = 0; i < x.bytes / 4; i++) ((float *)y.data)[i] = *(float *)user * ((float *)x.data)[i];
   return LEDGE_OK;
 }
@@ -232,8 +234,16 @@ static ledge_status twice_run(ledge_op_context *c, void *user) {
 /* A program's own Relu stands before ledge's. */
 static void test_own_operator(void) {
   float factor = 0, out[CLASSES], plain[CLASSES];
-  const ledge_operator relu = {.domain = "", .name = "Relu", .since_version = 1, .min_inputs = 1, .max_inputs = 1, .min_outputs = 1,
-                               .max_outputs = 1, .infer = twice_infer, .run = twice_run, .user = &factor};
+  const ledge_operator relu = {.domain = "",
+                               .name = "Relu",
+                               .since_version = 1,
+                               .min_inputs = 1,
+                               .max_inputs = 1,
+                               .min_outputs = 1,
+                               .max_outputs = 1,
+                               .infer = twice_infer,
+                               .run = twice_run,
+                               .user = &factor};
   const ledge_operator *list[] = {&relu};
   ledge_model_options options = {.operators = list, .n_operators = 1, .disable_passes = "all"};
   fixture f = {.model = NULL};
@@ -263,7 +273,8 @@ static void test_cancel(void) {
   pthread_t thread;
   CHECK(pthread_create(&thread, NULL, cancel_soon, f.session) == 0);
   bool cancelled = false;
-  for (int i = 0; i < 400 && !cancelled; i++) cancelled = ledge_session_run(f.session, &f.error) == LEDGE_ERROR_CANCELLED;
+  for (int i = 0; i < 400 && !cancelled; i++)
+    cancelled = ledge_session_run(f.session, &f.error) == LEDGE_ERROR_CANCELLED;
   pthread_join(thread, NULL);
   CHECK(cancelled);
   CHECK(ledge_session_run(f.session, &f.error) == LEDGE_OK);
@@ -274,4 +285,5 @@ TEST_MAIN({"reference agrees", test_reference_agrees}, {"threads agree to the bi
           {"steady state allocates nothing", test_steady_state_allocates_nothing}, {"bound output", test_bound_output},
           {"batches", test_batches}, {"wrong inputs", test_wrong_inputs}, {"memory limit", test_memory_limit},
           {"sessions share weights", test_sessions_share_weights}, {"open fd and memory", test_open_fd_and_memory},
-          {"every allocation fails", test_every_allocation_fails}, {"own operator", test_own_operator}, {"cancel", test_cancel})
+          {"every allocation fails", test_every_allocation_fails}, {"own operator", test_own_operator},
+          {"cancel", test_cancel})

@@ -3,10 +3,10 @@
  *   onnx_conformance [--reference] [--no-pass=NAME,...] [--verbose] DIR...
  *
  * A DIR is a test (model.onnx and test_data_set_N/{input,output}_K.pb), or holds tests, or holds NAME.onnx with
- * NAME_output_0.pb (ONNX's light models, whose input of n elements is 0/n, 1/n, ...). Prints a line per failing test and
- * "N passed, N failed" last; exit status 1 if any failed. Shape, dtype and strings are compared exactly, floats within
- * rtol 1e-3 and atol 1e-7 as ONNX's own runner has it; of operators that draw random numbers only dtype and shape.
- * Each test runs in a process of its own, so that one crash is one failure. */
+ * NAME_output_0.pb (ONNX's light models, whose input of n elements is 0/n, 1/n, ...). Prints a line per failing test
+ * and "N passed, N failed" last; exit status 1 if any failed. Shape, dtype and strings are compared exactly, floats
+ * within rtol 1e-3 and atol 1e-7 as ONNX's own runner has it; of operators that draw random numbers only dtype and
+ * shape. Each test runs in a process of its own, so that one crash is one failure. */
 #include "base/error.h"
 #include "formats/onnx/onnx.h"
 #include "ops/op.h"
@@ -98,10 +98,12 @@ static bool same_tensor(const tensor *got, const tensor *want, const override *o
     if (want->dtype == LEDGE_STRING) {
       ledge_string x = ((const ledge_string *)got->data)[i], y = ((const ledge_string *)want->data)[i];
       if (x.size != y.size || memcmp(x.data, y.data, x.size))
-        return differ(why, "string %lld is \"%.*s\" instead of \"%.*s\"", (long long)i, (int)x.size, x.data, (int)y.size, y.data);
+        return differ(why, "string %lld is \"%.*s\" instead of \"%.*s\"", (long long)i, (int)x.size, x.data,
+                      (int)y.size, y.data);
     } else if (dtype_is_integer(want->dtype) || want->dtype == LEDGE_BOOL) {
       if (tensor_i64(got, i) != tensor_i64(want, i))
-        return differ(why, "element %lld is %lld instead of %lld", (long long)i, (long long)tensor_i64(got, i), (long long)tensor_i64(want, i));
+        return differ(why, "element %lld is %lld instead of %lld", (long long)i, (long long)tensor_i64(got, i),
+                      (long long)tensor_i64(want, i));
     } else {
       bool complex = dtype_kind_of(want->dtype) == DTYPE_KIND_COMPLEX;
       ledge_dtype part = want->dtype == LEDGE_C64 ? LEDGE_F32 : want->dtype == LEDGE_C128 ? LEDGE_F64 : want->dtype;
@@ -134,7 +136,8 @@ static bool draws_random(const graph *g) {
   for (int i = 0; i < g->n_nodes; i++) {
     const node *n = &g->nodes[i];
     if (n->def && n->def->flags & OP_NONDETERMINISTIC && !node_is(n, "", "Dropout")) return true;
-    if (node_is(n, "", "Dropout") && n->n_in > 2) return false; /* the tests use ratio 0 or a seed: compared as they are */
+    if (node_is(n, "", "Dropout") && n->n_in > 2)
+      return false; /* the tests use ratio 0 or a seed: compared as they are */
   }
   return false;
 }
@@ -212,7 +215,8 @@ static bool run_light(session *s, const model *m, const char *model_path, const 
     char path[PATH_BYTES];
     snprintf(path, sizeof path, "%.*s_output_0.pb", (int)(strlen(model_path) - strlen(".onnx")), model_path);
     value want = {0};
-    ok = read_value(path, &g->values[g->outputs[0]].type, &want, why) && same_value(session_output(s, 0), &want, o, true, why);
+    ok = read_value(path, &g->values[g->outputs[0]].type, &want, why) &&
+         same_value(session_output(s, 0), &want, o, true, why);
     value_deinit(&want);
   }
   for (int i = 0; i < g->n_inputs; i++) value_deinit(&inputs[i]);
@@ -231,10 +235,12 @@ static bool run_test(const char *name, const char *folder, const char *model_pat
   while (o->test && strcmp(o->test, name)) o++;
   if (!file_read(model_path, &f)) return differ(why, "cannot read %s", model_path);
   bool ok = true;
-  if (onnx_read(f.data, f.size, NULL, model_path, &(onnx_options){.folder = folder}, &m, &e)) ok = fail_with(why, "load", &e);
+  if (onnx_read(f.data, f.size, NULL, model_path, &(onnx_options){.folder = folder}, &m, &e))
+    ok = fail_with(why, "load", &e);
   file_free(&f);
   if (ok && ops_resolve(m->graph, NULL, 0, &missing, &e)) ok = fail_with(why, "load", &e);
-  if (ok && passes_run(m, &(pass_options){.disable = disabled_passes, .required_only = reference_only}, &e)) ok = fail_with(why, "passes", &e);
+  if (ok && passes_run(m, &(pass_options){.disable = disabled_passes, .required_only = reference_only}, &e))
+    ok = fail_with(why, "passes", &e);
   session_options so = {.threads = 1, .reference_only = reference_only};
   if (ok && session_create(m, &so, &s, &e)) ok = fail_with(why, "session", &e);
   if (ok && light) ok = run_light(s, m, model_path, o, why);
@@ -272,7 +278,8 @@ static void run_forked(const char *name, const char *folder, const char *model_p
   }
   close(pipes[1]);
   ssize_t n = 0, k;
-  while (n < (ssize_t)sizeof why.text - 1 && (k = read(pipes[0], why.text + n, sizeof why.text - 1 - (size_t)n)) > 0) n += k;
+  while (n < (ssize_t)sizeof why.text - 1 && (k = read(pipes[0], why.text + n, sizeof why.text - 1 - (size_t)n)) > 0)
+    n += k;
   why.text[n] = 0;
   close(pipes[0]);
   int status = 0;

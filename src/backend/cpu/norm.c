@@ -1,7 +1,8 @@
-/* backend/cpu/norm: softmax, layer and RMS norm, instance and group norm, reductions over neighbouring axes; float32. */
+/* backend/cpu/norm: softmax, layer and RMS norm, instance and group norm, reductions over neighbouring axes; float32.
+ */
+#include "kernels/norm/norm.h"
 #include "backend/cpu/rows.h"
 #include "base/error.h"
-#include "kernels/norm/norm.h"
 #include "kernels/reduce/reduce.h"
 #include "kernels/softmax/softmax.h"
 
@@ -88,8 +89,8 @@ typedef struct group_state {
 
 static ledge_status group_run(op_ctx *c) {
   const group_state *s = c->kernel;
-  norm_group_f32(op_in(c, 0)->data, op_out(c, 0)->data, s->batch, s->channels, s->inner, s->groups, cpu_f32(op_in(c, 1)),
-                 cpu_f32(op_in(c, 2)), s->epsilon, c->pool);
+  norm_group_f32(op_in(c, 0)->data, op_out(c, 0)->data, s->batch, s->channels, s->inner, s->groups,
+                 cpu_f32(op_in(c, 1)), cpu_f32(op_in(c, 2)), s->epsilon, c->pool);
   return LEDGE_OK;
 }
 
@@ -97,15 +98,15 @@ static ledge_status group_prepare(const kernel_request *r, kernel *ret, ledge_er
   op_ctx *c = r->ctx;
   const tensor *x = op_in(c, 0);
   bool instance = !strcmp(c->node->op, "InstanceNormalization");
-  if (!cpu_is_f32(r, 0) || x->rank < 3 || !tensor_elements(x) || (instance ? c->node->version < 6 : c->node->version < 21) ||
-      op_int(c, "stash_type", 1) != 1)
+  if (!cpu_is_f32(r, 0) || x->rank < 3 || !tensor_elements(x) ||
+      (instance ? c->node->version < 6 : c->node->version < 21) || op_int(c, "stash_type", 1) != 1)
     return LEDGE_OK;
   for (int i = 1; i <= 2; i++)
     if (!cpu_is_f32(r, i) || tensor_elements(op_in(c, i)) != x->dims[1]) return LEDGE_OK;
   group_state *s = cpu_state(r, sizeof *s, error);
   if (!s) return LEDGE_ERROR_MEMORY;
-  *s = (group_state){x->dims[0], x->dims[1], tensor_span(x, 2, x->rank), instance ? x->dims[1] : op_int(c, "num_groups", 1),
-                     op_float(c, "epsilon", 1e-5f)};
+  *s = (group_state){x->dims[0], x->dims[1], tensor_span(x, 2, x->rank),
+                     instance ? x->dims[1] : op_int(c, "num_groups", 1), op_float(c, "epsilon", 1e-5f)};
   if (s->groups < 1 || s->channels % s->groups) return LEDGE_OK;
   *ret = (kernel){group_run, s, 0, "group_norm", 0};
   return LEDGE_OK;
@@ -116,9 +117,10 @@ static ledge_status group_prepare(const kernel_request *r, kernel *ret, ledge_er
 static const struct {
   const char *op;
   reduce_kind kind;
-} reduce_names[] = {{"ReduceSum", REDUCE_SUM},   {"ReduceMean", REDUCE_MEAN}, {"ReduceMax", REDUCE_MAX},
-                    {"ReduceMin", REDUCE_MIN},   {"ReduceProd", REDUCE_PROD}, {"ReduceL1", REDUCE_L1},
-                    {"ReduceL2", REDUCE_L2},     {"ReduceSumSquare", REDUCE_SUM_SQUARE},
+} reduce_names[] = {{"ReduceSum", REDUCE_SUM},        {"ReduceMean", REDUCE_MEAN},
+                    {"ReduceMax", REDUCE_MAX},        {"ReduceMin", REDUCE_MIN},
+                    {"ReduceProd", REDUCE_PROD},      {"ReduceL1", REDUCE_L1},
+                    {"ReduceL2", REDUCE_L2},          {"ReduceSumSquare", REDUCE_SUM_SQUARE},
                     {"ReduceLogSum", REDUCE_LOG_SUM}, {"ReduceLogSumExp", REDUCE_LOG_SUM_EXP}};
 
 static ledge_status reduce_run(op_ctx *c) {
@@ -167,7 +169,8 @@ static ledge_status reduce_prepare(const kernel_request *r, kernel *ret, ledge_e
   return LEDGE_OK;
 }
 
-#define REDUCE(op) {"", op, reduce_prepare}
+#define REDUCE(op) \
+  { "", op, reduce_prepare }
 const cpu_row cpu_rows_norm[] = {
     {"", "Softmax", softmax_prepare},
     {"", "LogSoftmax", softmax_prepare},

@@ -4,12 +4,12 @@
  *   gates[t] += H[t-1] R              a product of `batch` rows a step, R packed
  *   H[t], C[t]                        one fused step (kernels/rnn)
  *
- * GRU: with linear_before_reset H R is kept apart for the candidate gate; without, the candidate's product waits for the
- * reset gate. Scratch: gates of all steps, the recurrent product, H and C, and what the products ask for. */
+ * GRU: with linear_before_reset H R is kept apart for the candidate gate; without, the candidate's product waits for
+ * the reset gate. Scratch: gates of all steps, the recurrent product, H and C, and what the products ask for. */
+#include "kernels/rnn/rnn.h"
 #include "backend/cpu/rows.h"
 #include "base/error.h"
 #include "kernels/gemm/gemm.h"
-#include "kernels/rnn/rnn.h"
 
 typedef struct rnn_direction {
   const float *w, *r, *r_late; /* packed; r_late: GRU's candidate gate where it waits for the reset */
@@ -98,7 +98,8 @@ static void rnn_pack(const void *arg, void *dst) {
   gemm_f32_pack_b(a->plan, a->w, 1, a->plan->params.k, 1, dst, NULL);
 }
 
-static ledge_status rnn_packed(const kernel_request *r, const gemm_f32_plan *plan, const float *w, const float **ret, ledge_error *error) {
+static ledge_status rnn_packed(const kernel_request *r, const gemm_f32_plan *plan, const float *w, const float **ret,
+                               ledge_error *error) {
   const int64_t key[] = {plan->params.n, plan->params.k, (int64_t)(uintptr_t)plan->variant};
   const rnn_pack_args args = {plan, w};
   const void *packed;
@@ -127,10 +128,12 @@ static ledge_status rnn_bias(const kernel_request *r, rnn_state *s, const float 
 
 static bool rnn_plans(const kernel_request *r, rnn_state *s) {
   int64_t n = s->hidden, early = s->lstm || s->reset_after ? s->gates * n : 2 * n;
-  gemm_f32_params in = {.m = s->steps * s->batch, .n = s->gates * n, .k = s->input, .b_is_constant = true, .threads = r->threads};
+  gemm_f32_params in = {
+      .m = s->steps * s->batch, .n = s->gates * n, .k = s->input, .b_is_constant = true, .threads = r->threads};
   gemm_f32_params rec = {.m = s->batch, .n = early, .k = n, .b_is_constant = true, .threads = 1};
   gemm_f32_params late = {.m = s->batch, .n = n, .k = n, .b_is_constant = true, .threads = 1};
-  return gemm_f32_plan_init(&s->in, &in, r->isa) && gemm_f32_plan_init(&s->rec, &rec, r->isa) && gemm_f32_plan_init(&s->late, &late, r->isa);
+  return gemm_f32_plan_init(&s->in, &in, r->isa) && gemm_f32_plan_init(&s->rec, &rec, r->isa) &&
+         gemm_f32_plan_init(&s->late, &late, r->isa);
 }
 
 static size_t rnn_scratch(rnn_state *s) {
@@ -150,7 +153,9 @@ static size_t rnn_scratch(rnn_state *s) {
 static bool rnn_supported(const kernel_request *r) {
   op_ctx *c = r->ctx;
   const tensor *x = op_in(c, 0);
-  if (!cpu_is_f32(r, 0) || !cpu_constant(r, 1) || !cpu_constant(r, 2) || (op_has(c, 3) && !cpu_constant(r, 3)) || op_has(c, 4)) return false;
+  if (!cpu_is_f32(r, 0) || !cpu_constant(r, 1) || !cpu_constant(r, 2) || (op_has(c, 3) && !cpu_constant(r, 3)) ||
+      op_has(c, 4))
+    return false;
   if (!tensor_elements(x) || op_attr_given(c, "activations") || op_attr_given(c, "activation_alpha")) return false;
   return !(op_has(c, 7) && !cpu_constant(r, 7)) && op_int(c, "layout", 0) == 0;
 }
@@ -178,7 +183,9 @@ static ledge_status rnn_prepare(const kernel_request *r, kernel *ret, ledge_erro
     TRY(rnn_bias(r, s, cpu_f32(op_in(c, 3)), d, error));
     k->options = (rnn_options){.clip = op_float(c, "clip", 0), .input_forget = op_int(c, "input_forget", 0) != 0};
     const float *p = s->lstm ? cpu_f32(op_in(c, 7)) : NULL;
-    if (p) k->options.peep_i = p + d * 3 * n, k->options.peep_o = p + d * 3 * n + n, k->options.peep_f = p + d * 3 * n + 2 * n;
+    if (p)
+      k->options.peep_i = p + d * 3 * n, k->options.peep_o = p + d * 3 * n + n,
+      k->options.peep_f = p + d * 3 * n + 2 * n;
   }
   double adds = (double)s->directions * (double)s->steps * (double)s->batch * (double)width * (double)(s->input + n);
   *ret = (kernel){rnn_run, s, rnn_scratch(s), s->lstm ? "lstm" : "gru", adds};

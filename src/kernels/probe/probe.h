@@ -1,5 +1,5 @@
-/* kernels/probe: the processor's float32 multiply-add peak: independent chains of fused multiply-adds in registers, as many
- * as hide the latency. */
+/* kernels/probe: the processor's float32 multiply-add peak: independent chains of fused multiply-adds in registers, as
+ * many as hide the latency. */
 #ifndef KERNELS_PROBE_H
 #define KERNELS_PROBE_H
 
