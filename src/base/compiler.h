@@ -10,4 +10,12 @@
 #define LOOP_INDEPENDENT
 #endif
 
+/* Before a loop of a constant and small number of iterations: unrolled whole, so that arrays that are indexed in it
+ * alone can live in registers. */
+#if defined(__clang__)
+#define LOOP_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define LOOP_UNROLL _Pragma("GCC unroll 16")
+#endif
+
 #endif

@@ -6,11 +6,12 @@
 #ifndef KERNELS_DEPTHWISE_BODY_H
 #define KERNELS_DEPTHWISE_BODY_H
 
+#include "base/compiler.h"
 #include "base/cpu.h"
 #include "kernels/depthwise/depthwise.h"
 
 #define DW_INLINE static inline __attribute__((always_inline))
-#define DW_UNROLL _Pragma("GCC unroll 16")
+#define DW_UNROLL LOOP_UNROLL
 
 #define DW_LOAD(p) (full ? vf_load(p) : vf_loadn(p, n))
 

@@ -68,7 +68,6 @@ void gemm_f32_columns(const gemm_f32_variant *v, const gemm_f32_tile *t, const k
   bool after = e->residual_after && t->residual;
   bool late = e->act > KERNEL_ACT_CLAMP || after; /* what the tile itself cannot do in registers */
   s.b_stride = nr;
-  s.accumulate = false;
   s.lo = late ? -INFINITY : kernel_epilogue_lo(e);
   s.hi = late ? INFINITY : kernel_epilogue_hi(e);
   if (after) s.residual = NULL;

@@ -8,7 +8,7 @@
  *   C[r][n] = clamp(sum over i < n_taps, k < k_tap of row_r[taps[i] + k] * b[i * k_tap + k][n] + bias[n] +
  * residual[r][n])
  *
- * With `accumulate`, C's own value stands for the bias. A context struct rather than plain arguments: there are twenty.
+ * A context struct rather than plain arguments: there are twenty.
  * Aliasing: c may be the residual. Reads: exactly the floats named; b alone is read in whole vectors, up to the end of
  * its panel. */
 #ifndef KERNELS_GEMM_TILE_H
@@ -29,8 +29,7 @@ typedef struct gemm_f32_tile {
   int64_t b_stride, panel_stride;
   const char *next; /* bytes of B that later tiles will read, fetched into L2 on the way, next_step bytes a row of k */
   int64_t next_step;
-  const float *bias; /* cols floats, or NULL */
-  bool accumulate;
+  const float *bias;     /* cols floats, or NULL */
   const float *residual; /* or NULL */
   int64_t residual_stride;
   float *c;

@@ -11,11 +11,12 @@
 #ifndef KERNELS_GEMM_TILE_BODY_H
 #define KERNELS_GEMM_TILE_BODY_H
 
+#include "base/compiler.h"
 #include "kernels/gemm/tile.h"
 #include "kernels/simd/act_body.h"
 
 #define GEMM_INLINE static inline __attribute__((always_inline))
-#define GEMM_UNROLL _Pragma("GCC unroll 16")
+#define GEMM_UNROLL LOOP_UNROLL
 #define GEMM_NR (GEMM_V * VF_LANES)
 #define GEMM_ACC 8 /* the most vectors a row */
 /* B is fetched so many floats before its use, which hides the way from L3 and memory on the first pass over a panel:
@@ -108,9 +109,7 @@ GEMM_INLINE void gemm_tile_inline(const gemm_f32_tile *t, const int R, const int
   int64_t last = t->cols - (int64_t)(n_v - 1) * VF_LANES;
   bool full = last == VF_LANES;
   vf acc[GEMM_MR][GEMM_ACC];
-  if (t->accumulate) {
-    GEMM_EACH acc[r][v] = GEMM_LOAD(t->c + r * t->c_stride);
-  } else if (t->bias) {
+  if (t->bias) {
     GEMM_EACH acc[r][v] = GEMM_LOAD(t->bias);
   } else {
     GEMM_EACH acc[r][v] = vf_zero();

@@ -5,11 +5,12 @@
 #ifndef KERNELS_WINOGRAD_BODY_H
 #define KERNELS_WINOGRAD_BODY_H
 
+#include "base/compiler.h"
 #include "base/cpu.h"
 #include "kernels/winograd/winograd.h"
 
 #define WINO_INLINE static inline __attribute__((always_inline))
-#define WINO_UNROLL _Pragma("GCC unroll 8")
+#define WINO_UNROLL LOOP_UNROLL
 #define WINO_A 0.625f
 #define WINO_B 1.5f
 
