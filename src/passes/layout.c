@@ -138,6 +138,65 @@ static ledge_status move_batchnorm(layout *l, int i) {
   return move_output(l, i, 0, rank);
 }
 
+/* ---- 8-bit images ---- */
+
+static bool is_number(layout *l, value_id v) {
+  const tensor *t = pass_constant(l->p, v);
+  return v == VALUE_ABSENT || (t && tensor_elements(t) == 1);
+}
+
+/* QLinearConv becomes that of com.microsoft, which takes channels_last. */
+static ledge_status move_qconv(layout *l, int i) {
+  graph *g = l->p->g;
+  node old = g->nodes[i];
+  const tensor *w = pass_constant(l->p, node_in(&old, 3)), *x = pass_shape(l->p, old.in[0]);
+  if (old.n_in < 8 || old.n_in > 9 || !w || w->rank < 3 || w->rank > 5 || !tensor_elements(w)) return LEDGE_OK;
+  if (!has_twin(l, old.in[0]) && x && x->rank != w->rank) return LEDGE_OK;
+  for (int k = 1; k < 8; k++)
+    if (k != 3 && !pass_constant(l->p, old.in[k])) return LEDGE_OK;
+  if (node_in(&old, 8) != VALUE_ABSENT && !pass_constant(l->p, old.in[8])) return LEDGE_OK;
+  value_id in[9];
+  memcpy(in, old.in, (size_t)old.n_in * sizeof *in);
+  TRY(want_twin(l, in[0], w->rank, &in[0]));
+  TRY(pass_become(l->p, &g->nodes[i], "com.microsoft", "QLinearConv", 1, in, old.n_in));
+  TRY(pass_copy_attrs(l->p, &g->nodes[i], &old));
+  TRY(node_set_int(g, &g->nodes[i], "channels_last", 1));
+  return move_output(l, i, 0, w->rank);
+}
+
+/* A sum of two images with one scale each. */
+static ledge_status move_qadd(layout *l, int i) {
+  node *n = &l->p->g->nodes[i];
+  if (n->n_in < 7 || !has_twin(l, n->in[0]) || !has_twin(l, n->in[3]) || l->rank[n->in[0]] != l->rank[n->in[3]])
+    return LEDGE_OK;
+  for (int k = 1; k < n->n_in; k++)
+    if (k != 3 && !is_number(l, n->in[k])) return LEDGE_OK;
+  int rank = l->rank[n->in[0]];
+  n->in[0] = l->twin[n->in[0]], n->in[3] = l->twin[n->in[3]];
+  return move_output(l, i, 0, rank);
+}
+
+static ledge_status move_microsoft(layout *l, int i) {
+  node *n = &l->p->g->nodes[i];
+  if (!strcmp(n->op, "QLinearAdd") || !strcmp(n->op, "QLinearMul")) return move_qadd(l, i);
+  if (strcmp(n->op, "QLinearGlobalAveragePool") || !has_twin(l, n->in[0]) || node_attr_int(n, "channels_last", 0))
+    return LEDGE_OK;
+  int rank = l->rank[n->in[0]];
+  n->in[0] = l->twin[n->in[0]];
+  TRY(node_set_int(l->p->g, n, "channels_last", 1));
+  return move_output(l, i, 0, rank);
+}
+
+/* QuantizeLinear and DequantizeLinear of one scale. */
+static ledge_status move_quantize(layout *l, int i) {
+  node *n = &l->p->g->nodes[i];
+  for (int k = 1; k < n->n_in; k++)
+    if (!is_number(l, n->in[k])) return LEDGE_OK;
+  int rank = l->rank[n->in[0]];
+  n->in[0] = l->twin[n->in[0]];
+  return move_output(l, i, 0, rank);
+}
+
 /* ---- operators that do not care ---- */
 
 static const char *const elementwise[] = {
@@ -476,8 +535,11 @@ static ledge_status move_shuffle(layout *l, int i) {
 
 static ledge_status move_node(layout *l, int i) {
   const node *n = &l->p->g->nodes[i];
-  if (n->domain[0] || n->n_out < 1 || n->n_in < 1 || n->out[0] == VALUE_ABSENT) return LEDGE_OK;
+  if (n->n_out < 1 || n->n_in < 1 || n->out[0] == VALUE_ABSENT) return LEDGE_OK;
+  if (!strcmp(n->domain, "com.microsoft")) return move_microsoft(l, i);
+  if (n->domain[0]) return LEDGE_OK;
   const char *op = n->op;
+  if (!strcmp(op, "QLinearConv")) return move_qconv(l, i);
   if (!strcmp(op, "Conv") || !strcmp(op, "ConvTranspose")) return move_conv(l, i);
   if (LISTED(op, broadcasting)) return move_broadcasting(l, i);
   if (!strcmp(op, "Concat")) return move_concat(l, i);
@@ -485,6 +547,7 @@ static ledge_status move_node(layout *l, int i) {
   if (LISTED(op, elementwise)) return move_elementwise(l, i);
   if (!strcmp(op, "MaxPool") || !strcmp(op, "AveragePool") || !strcmp(op, "GlobalAveragePool"))
     return move_pool(l, i, op);
+  if (!strcmp(op, "QuantizeLinear") || !strcmp(op, "DequantizeLinear")) return move_quantize(l, i);
   if (!strcmp(op, "BatchNormalization")) return move_batchnorm(l, i);
   if (!strcmp(op, "Split")) return move_split(l, i);
   if (!strcmp(op, "Softmax") || !strcmp(op, "LogSoftmax")) return move_softmax(l, i);

@@ -3,7 +3,13 @@
  *   model_goldens MODELS
  *
  * MODELS/derived/golden/NAME.npz holds arrays "in:INPUT" and "out:OUTPUT". float32: largest difference at most 1e-4 of
- * the tensor's largest magnitude; float16 2e-3; integers one step. One line a failure, "N passed, N failed" last. */
+ * the tensor's largest magnitude; float16 2e-3; integers one step. One line a failure, "N passed, N failed" last.
+ *
+ * The int8 MobileNetV2 is chaotic: one tie rounded to the other side in one of its 52 convolutions or 11 sums moves
+ * logits by 15 steps and more. Its stored outputs are from an evaluator in double, and differ by 15 to 25 steps from
+ * ONNX Runtime's, whose float32 arithmetic ledge has to the bit. So its rows hold the FNV-1a digest of the bytes that
+ * ONNX Runtime 1.23 gives for the stored inputs on x86 with VNNI or without. (With AMX its 1x1 convolutions to 24
+ * channels are wrong by up to 230 steps against its own inputs, and differ from process to process.) */
 #include "base/map.h"
 #include "formats/npy/npy.h"
 #include "ledge/ledge.h"
@@ -15,13 +21,14 @@
 typedef struct golden {
   const char *npz, *model;
   double tolerance; /* of the largest magnitude; 0: one step */
+  uint64_t digest;  /* of the output's bytes, instead of the stored output */
 } golden;
 
 static const golden goldens[] = {
     {"mnist_onnx_t10k_0", "Windows-Machine-Learning/SharedContent/models/mnist.onnx", 1e-4},
-    {"mobilenet_v2_quant_onnx_bird", "nnstreamer/models/mobilenet_v2_quant.onnx", 2e-2},
-    {"mobilenet_v2_quant_onnx_cat", "nnstreamer/models/mobilenet_v2_quant.onnx", 2e-2},
-    {"mobilenet_v2_quant_onnx_orange", "nnstreamer/models/mobilenet_v2_quant.onnx", 2e-2},
+    {"mobilenet_v2_quant_onnx_bird", "nnstreamer/models/mobilenet_v2_quant.onnx", 0, 0x43d09da706c6644d},
+    {"mobilenet_v2_quant_onnx_cat", "nnstreamer/models/mobilenet_v2_quant.onnx", 0, 0x0a6bf4c909dc31ea},
+    {"mobilenet_v2_quant_onnx_orange", "nnstreamer/models/mobilenet_v2_quant.onnx", 0, 0xc51dce65a0e43c3c},
     {"squeezenet_fp16_cat", "Windows-Machine-Learning/SharedContent/models/SqueezeNet_fp16.onnx", 2e-3},
     {"squeezenet_fp16_kitten_224", "Windows-Machine-Learning/SharedContent/models/SqueezeNet_fp16.onnx", 2e-3},
     {"ultraface_RFB-320_test_jpg", "Ultra-Light-Fast-Generic-Face-Detector-1MB/models/onnx/version-RFB-320.onnx", 1e-4},
@@ -47,12 +54,25 @@ static double magnitude(const tensor *t) {
   return most;
 }
 
+static uint64_t digest_of(const tensor *t) {
+  uint64_t digest = 0xcbf29ce484222325;
+  for (size_t i = 0; i < tensor_bytes(t); i++) digest = (digest ^ ((const uint8_t *)t->data)[i]) * 0x100000001b3;
+  return digest;
+}
+
 static bool same(state *s, const char *name, const tensor *got, const tensor *want) {
   char a[200], b[200];
   if (tensor_elements(got) != tensor_elements(want)) {
     snprintf(s->why, sizeof s->why, "output %s has shape %s instead of %s", name,
              shape_print(got->rank, got->dims, a, sizeof a), shape_print(want->rank, want->dims, b, sizeof b));
     return false;
+  }
+  if (s->g->digest) {
+    uint64_t digest = digest_of(got);
+    if (digest != s->g->digest)
+      snprintf(s->why, sizeof s->why, "output %s has digest %016llx instead of %016llx", name,
+               (unsigned long long)digest, (unsigned long long)s->g->digest);
+    return digest == s->g->digest;
   }
   double limit = dtype_is_integer(want->dtype) ? 1 : s->g->tolerance * magnitude(want);
   for (int64_t i = 0; i < tensor_elements(want); i++) {
