@@ -26,10 +26,14 @@ bench: all
 fuzz: | packages
 	@tools/fuzz $${SECONDS_EACH:-60}
 
+# Clang, the sanitizers, a fuzz smoke and cross builds: half an hour.
+check: all
+	@tools/check-builds
+
 install: all
 	@meson install -C $(BUILD)
 
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all packages demo test bench fuzz install clean
+.PHONY: all packages demo test bench fuzz check install clean

@@ -131,8 +131,8 @@ STEPS_ROW(quantized_global_average_pool)
 static void quantized_conv(steps *s) {
   if (op_has(s->c, 2) && op_has(s->c, 5) && op_has(s->c, 6) && op_has(s->c, 7)) { /* the standard's, to the bit */
     const value *from = turn_channels(s, steps_in(s, 0), true);
-    const value *y = STEP(s, "QLinearConv", 10, NULL, from, steps_in(s, 1), steps_in(s, 2), steps_in(s, 3), steps_in(s, 4),
-                          steps_in(s, 5), steps_in(s, 6), steps_in(s, 7), steps_in(s, 8));
+    const value *y = STEP(s, "QLinearConv", 10, NULL, from, steps_in(s, 1), steps_in(s, 2), steps_in(s, 3),
+                          steps_in(s, 4), steps_in(s, 5), steps_in(s, 6), steps_in(s, 7), steps_in(s, 8));
     steps_out(s, 0, turn_channels(s, y, false), LEDGE_DTYPE_NONE);
     return;
   }
