@@ -268,6 +268,35 @@ static void test_convert(void) {
   tensor_deinit(&out);
 }
 
+/* Real pictures, where they are there: Pillow's pixels, by checksum. */
+static void test_models(void) {
+  static const struct {
+    const char *path;
+    image_format format;
+    int h, w;
+    uint32_t hash;
+  } cases[] = {{"../shared/models/test_data/cat_720p.jpg", IMAGE_FORMAT_JPEG, 720, 1280, 0x484a1a1c},
+               {"../shared/models/test_data/bird.bmp", IMAGE_FORMAT_BMP, 343, 512, 0x987af984}};
+  for (int i = 0; i < 2; i++) {
+    FILE *f = fopen(cases[i].path, "rb");
+    if (!f) continue;
+    uint8_t *bytes = mem_alloc(1 << 20);
+    size_t n = fread(bytes, 1, 1 << 20, f);
+    fclose(f);
+    tensor t = {0};
+    if (image_format_built(cases[i].format)) {
+      CHECK_INT(image_decode(bytes, n, NULL, &t, NULL), LEDGE_OK);
+      CHECK(t.rank == 3 && t.dims[0] == cases[i].h && t.dims[1] == cases[i].w);
+      uint32_t h = 0x811c9dc5u;
+      for (int64_t k = 0, bytes_n = tensor_elements(&t); k < bytes_n; k++)
+        h = (h ^ ((uint8_t *)t.data)[k]) * 0x01000193u;
+      CHECK_INT(h, cases[i].hash);
+    }
+    tensor_deinit(&t);
+    mem_free(bytes);
+  }
+}
+
 static void test_memory(void) {
   for (int i = 0; i < N_SEEDS; i++) {
     size_t n = read_seed(seeds[i].name);
@@ -287,4 +316,4 @@ static void test_memory(void) {
 
 TEST_MAIN({"formats", test_formats}, {"exif off", test_exif_off}, {"truncated", test_truncated},
           {"refused", test_refused}, {"write", test_write}, {"precincts", test_precincts}, {"convert", test_convert},
-          {"memory", test_memory})
+          {"models", test_models}, {"memory", test_memory})
