@@ -4,8 +4,9 @@
  *   fmt : u16 tag, u16 channels, u32 rate, u32 bytes/s, u16 bytes/frame, u16 bits [, u16 22, u16 valid bits, u32 mask,
  * GUID] data: frames, the channels side by side
  *
- * Samples of n bits become v / 2^(n-1). A data chunk that claims about 2 GiB or more than that, as programs write that
- * do not know the length yet, goes to the end of the file; any other that leaves the file is truncated. */
+ * Samples of n bits become v / 2^(n-1). A data chunk that claims about 2 GiB or more than that, or none in a file that
+ * was never finished, as programs write that do not know the length yet, goes to the end of the file; any other that
+ * leaves the file is truncated. */
 #include "base/error.h"
 #include "base/reader.h"
 #include "base/writer.h"
@@ -39,6 +40,7 @@ static ledge_status wav_read_chunks(reader *r, wav_format *f, reader *data, ledg
   if (!head || (memcmp(head, "RIFF", 4) != 0 && memcmp(head, "RF64", 4) != 0) || memcmp(head + 8, "WAVE", 4) != 0)
     return error_set_at(error, LEDGE_ERROR_FORMAT, 0, "this is not a WAV file: it does not begin with RIFF and WAVE");
   bool has_fmt = false;
+  uint32_t riff_bytes = head[4] | (uint32_t)head[5] << 8 | (uint32_t)head[6] << 16 | (uint32_t)head[7] << 24;
   uint64_t data_bytes = UINT64_MAX;
   for (;;) {
     const uint8_t *id = reader_take(r, 4);
@@ -47,7 +49,8 @@ static ledge_status wav_read_chunks(reader *r, wav_format *f, reader *data, ledg
     reader chunk;
     if (memcmp(id, "data", 4) == 0) {
       uint64_t bytes = size == UINT32_MAX ? data_bytes : size;
-      if (bytes >= WAV_OPEN_SIZE && bytes > reader_left(r)) bytes = reader_left(r);
+      bool unfinished = size == 0 && riff_bytes < r->pos - 8; /* the file's own size is that of an empty start, too */
+      if (unfinished || (bytes >= WAV_OPEN_SIZE && bytes > reader_left(r))) bytes = reader_left(r);
       if (!has_fmt)
         return error_set_at(error, LEDGE_ERROR_FORMAT, reader_offset(r), "WAV: the data come before the format");
       return bytes <= reader_left(r) && reader_sub(r, (size_t)bytes, data) ? LEDGE_OK : wav_truncated(r, error);
