@@ -6,7 +6,8 @@
  * high byte, palettes are expanded, an alpha channel is dropped and not blended, grey is
  * (19595 R + 38470 G + 7471 B + 32768) >> 16 of the decoded RGB, CMYK is plain arithmetic without a colour profile.
  * Of a file of several pictures (animated WebP, multi-page TIFF) the first is read.
- * Every function may be called from several threads at once.
+ * A `ret_` tensor is zero or one that may be released: it is replaced on success and untouched on failure, here and in
+ * all of media. Every function may be called from several threads at once.
  */
 #ifndef MEDIA_IMAGE_H
 #define MEDIA_IMAGE_H

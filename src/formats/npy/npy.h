@@ -28,8 +28,8 @@ typedef struct npy_options {
 /* True where the bytes begin as a .npy / as a .npz. */
 bool npy_sniff(const void *data, size_t size);
 bool npz_sniff(const void *data, size_t size);
-/* Reads a whole .npy. *ret becomes an owned tensor (a copy: nothing points into data); untouched on failure. options
- * may be NULL. */
+/* Reads a whole .npy. *ret (zero, or a tensor that is released) becomes an owned one (a copy: nothing points into
+ * data); untouched on failure. options may be NULL. */
 ledge_status npy_read(const void *data, size_t size, const npy_options *options, tensor *ret, ledge_error *error);
 /* The file's bytes before the elements, so that a large tensor can be written without a copy; then, for all types but
  * strings and the packed ones, the tensor's own elements follow. *ret is the caller's to mem_free. */
