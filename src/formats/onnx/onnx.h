@@ -52,7 +52,9 @@ typedef struct onnx_write_options {
 /* Writes a model: its graph with subgraphs, as valid ONNX that others load too. Functions stay inlined; names that
  * would shadow an outer one get a number; the IR version is the model's own, or the first that has all that the model
  * uses, if that is newer. Elements of 256 bytes and more are placed at a multiple of 8 in the file, so that onnx_read
- * uses them in place. Errors: UNSUPPORTED (a node of domain "ledge", which ONNX cannot say), LIMIT, IO, MEMORY.
+ * uses them in place. A node that came out of a function at another opset version is written as one of the model's:
+ * ONNX asks that the two mean the same. Errors: UNSUPPORTED (a node of domain "ledge", which ONNX cannot say), LIMIT,
+ * IO, MEMORY.
  *
  * onnx_write_file writes beside `path` and moves into place: what was there stands until the new file is whole. */
 ledge_status onnx_write_file(const model *m, const char *path, const onnx_write_options *options, ledge_error *error);
