@@ -80,9 +80,8 @@ static void gather_body(void *arg, int64_t begin, int64_t end, int worker) {
                      .panel_stride = g->k * v->nr,
                      .residual_stride = g->rps,
                      .c_stride = g->yps};
-  gemm_copies copies = {-1, 0};
-  for (int64_t i = begin; i < end; i++) {
-    gemm_place at = gemm_place_of(&j->order, i, &copies);
+  gemm_place at = gemm_place_first(&j->order, begin);
+  for (int64_t i = begin; i < end; i++, gemm_place_next(&j->order, &at)) {
     int64_t group = at.tile % g->groups, tile = at.tile / g->groups % j->rows.n, line = at.tile / g->groups / j->rows.n;
     int64_t n0 = at.block * j->block, n1 = n0 + j->block < g->ng ? n0 + j->block : g->ng;
     int64_t q0 = line * j->line + gemm_rows_begin(&j->rows, tile);

@@ -84,6 +84,7 @@ static strip_taps strip_taps_make(const conv_geometry *g, int64_t *to, int64_t d
 
 /* Where a tile stands. */
 typedef struct strip_tile {
+  int64_t tile, column; /* its number, and its place in its row */
   int64_t image, oz, oy, ox;
   int rows;               /* output pixels */
   bool second;            /* the second half is the next output row */
@@ -91,22 +92,28 @@ typedef struct strip_tile {
   int64_t z0, z1, y0, y1; /* kernel planes and rows that reach the image */
 } strip_tile;
 
-static strip_tile strip_tile_at(const strip_shape *s, int64_t i) {
+/* Moves to a tile. The next one of the same row is found without divisions, which would cost as much as a small tile.
+ */
+static void strip_tile_seek(const strip_shape *s, strip_tile *t, int64_t tile) {
   const conv_geometry *g = &s->g;
-  strip_tile t;
-  int64_t column = i % s->row_tiles, row = i / s->row_tiles % s->rows, plane = i / s->row_tiles / s->rows;
-  t.oz = plane % g->out[0];
-  t.image = plane / g->out[0];
-  t.oy = s->pairs ? 2 * row : row;
-  t.ox = s->pairs ? 0 : gemm_rows_begin(&s->split, column);
-  t.second = s->pairs && t.oy + 1 < g->out[1];
-  t.rows = s->pairs ? (int)g->out[2] * (1 + t.second) : gemm_rows_size(&s->split, column);
-  t.iz = t.oz * g->stride[0] - g->pad[0];
-  t.iy = t.oy * g->stride[1] - g->pad[1];
-  t.ix = t.ox * g->stride[2] - g->pad[2];
-  conv_valid_taps(t.iz, g->kernel[0], g->dilation[0], g->in[0], &t.z0, &t.z1);
-  conv_valid_taps(t.iy, g->kernel[1], g->dilation[1], g->in[1], &t.y0, &t.y1);
-  return t;
+  if (tile == t->tile + 1 && t->column + 1 < s->row_tiles) {
+    t->column++;
+  } else if (tile != t->tile) {
+    int64_t row = tile / s->row_tiles, plane = row / s->rows;
+    t->column = tile % s->row_tiles;
+    t->oz = plane % g->out[0];
+    t->image = plane / g->out[0];
+    t->oy = row % s->rows * (s->pairs ? 2 : 1);
+    t->second = s->pairs && t->oy + 1 < g->out[1];
+    t->iz = t->oz * g->stride[0] - g->pad[0];
+    t->iy = t->oy * g->stride[1] - g->pad[1];
+    conv_valid_taps(t->iz, g->kernel[0], g->dilation[0], g->in[0], &t->z0, &t->z1);
+    conv_valid_taps(t->iy, g->kernel[1], g->dilation[1], g->in[1], &t->y0, &t->y1);
+  }
+  t->tile = tile;
+  t->ox = s->pairs ? 0 : gemm_rows_begin(&s->split, t->column);
+  t->rows = s->pairs ? (int)g->out[2] * (1 + t->second) : gemm_rows_size(&s->split, t->column);
+  t->ix = t->ox * g->stride[2] - g->pad[2];
 }
 
 /* Pixels of a run: both halves in one row, or a row each. */
@@ -187,6 +194,8 @@ static void strip_one(const strip_job *j, const strip_tile *t, const strip_taps 
     row_step = g->stride[1] * s->w_row;
   }
   int64_t y_at = t->image * g->y_image + t->oz * g->y_row[0] + t->oy * g->y_row[1] + t->ox * g->yps;
+  int64_t r_at =
+      (((t->image * g->out[0] + t->oz) * g->out[1] + t->oy) * g->out[2] + t->ox) * g->rps; /* y is dense then */
   gemm_f32_tile tile = {.rows = t->rows,
                         .next = (const char *)a->packed,
                         .a_stride = pixel_step,
@@ -208,7 +217,7 @@ static void strip_one(const strip_job *j, const strip_tile *t, const strip_taps 
     tile.b = a->packed + (i * g->panels * g->k + tap0 * g->kernel[2] * g->cg) * v->nr;
     tile.bias = a->bias + i * g->ng;
     tile.c = a->y + y_at + i * g->ng;
-    tile.residual = a->residual ? a->residual + y_at / g->yps * g->rps + i * g->ng : NULL; /* y is dense then */
+    tile.residual = a->residual ? a->residual + r_at + i * g->ng : NULL;
     gemm_f32_columns(v, &tile, &a->plan->params.epilogue, n0, n1);
   }
 }
@@ -221,10 +230,10 @@ static void strip_body(void *arg, int64_t begin, int64_t end, int worker) {
   strip_taps in_place = strip_taps_make(g, offsets, g->dilation[0] * g->x_row[0], g->dilation[1] * g->x_row[1], g->xps);
   strip_taps windowed = strip_taps_make(g, offsets + g->taps, s->w_rows * s->w_row, s->w_row, s->wps);
   float *window = (float *)((char *)offsets + mem_align((size_t)g->taps * 2 * sizeof(int64_t), 64));
-  gemm_copies copies = {-1, 0};
-  for (int64_t i = begin; i < end; i++) {
-    gemm_place at = gemm_place_of(&j->order, i, &copies);
-    strip_tile t = strip_tile_at(s, at.tile);
+  gemm_place at = gemm_place_first(&j->order, begin);
+  strip_tile t = {.tile = -2};
+  for (int64_t i = begin; i < end; i++, gemm_place_next(&j->order, &at)) {
+    strip_tile_seek(s, &t, at.tile);
     strip_one(j, &t, &in_place, &windowed, window + at.slot * g->kernel[0] * s->w_rows * s->w_row, &at);
   }
 }

@@ -183,9 +183,8 @@ static void gemm_body(void *arg, int64_t begin, int64_t end, int worker) {
                      .residual_stride = args->residual_stride,
                      .c_stride = args->c_stride};
   int64_t block_bytes = j->block * k * (int64_t)sizeof(float);
-  gemm_copies copies = {-1, 0};
-  for (int64_t i = begin; i < end; i++) {
-    gemm_place at = gemm_place_of(&j->order, i, &copies);
+  gemm_place at = gemm_place_first(&j->order, begin);
+  for (int64_t i = begin; i < end; i++, gemm_place_next(&j->order, &at)) {
     int64_t i0 = gemm_rows_begin(&j->rows, at.tile), n0 = at.block * j->block;
     t.rows = gemm_rows_size(&j->rows, at.tile);
     t.a0 = args->a + i0 * args->a_stride;

@@ -90,22 +90,37 @@ enum { GEMM_RANGE_TILES = 64, GEMM_RANGE_BYTES = 1 << 20 };
 typedef struct gemm_order {
   int64_t tiles, range, blocks;
 } gemm_order;
+/* Where a thread stands in the order. */
 typedef struct gemm_place {
   int64_t tile, slot, tiles, block; /* slot: the tile's place in its range of so many tiles */
   bool copy;                        /* the slot does not hold this tile yet */
-} gemm_place;
-typedef struct gemm_copies {
-  int64_t range0;
   uint64_t have;
-} gemm_copies; /* starts as {-1, 0} */
-static inline gemm_place gemm_place_of(const gemm_order *o, int64_t i, gemm_copies *copies) {
+} gemm_place;
+static inline void gemm_place_mark(gemm_place *at) {
+  uint64_t bit = (uint64_t)1 << at->slot % GEMM_RANGE_TILES; /* only where nothing is copied is a range longer */
+  at->copy = !(at->have & bit);
+  at->have |= bit;
+}
+static inline gemm_place gemm_place_first(const gemm_order *o, int64_t i) {
   int64_t whole = o->range * o->blocks, range0 = i / whole * o->range, rest = i % whole;
-  int64_t tiles = o->tiles - range0 < o->range ? o->tiles - range0 : o->range, slot = rest % tiles;
-  if (copies->range0 != range0) *copies = (gemm_copies){range0, 0};
-  uint64_t bit = (uint64_t)1 << slot % GEMM_RANGE_TILES; /* only where nothing is copied is a range longer */
-  bool copy = !(copies->have & bit);
-  copies->have |= bit;
-  return (gemm_place){range0 + slot, slot, tiles, rest / tiles, copy};
+  gemm_place at = {.tiles = o->tiles - range0 < o->range ? o->tiles - range0 : o->range};
+  at.slot = rest % at.tiles;
+  at.block = rest / at.tiles;
+  at.tile = range0 + at.slot;
+  gemm_place_mark(&at);
+  return at;
+}
+/* The next job, without the divisions, which cost as much as a small tile. */
+static inline void gemm_place_next(const gemm_order *o, gemm_place *at) {
+  at->slot++, at->tile++;
+  if (at->slot == at->tiles) {
+    at->slot = 0, at->tile -= at->tiles;
+    if (++at->block == o->blocks) {
+      at->block = 0, at->have = 0, at->tile += at->tiles;
+      if (o->tiles - at->tile < o->range) at->tiles = o->tiles - at->tile;
+    }
+  }
+  gemm_place_mark(at);
 }
 /* Tiles of a range whose copies take tile_bytes each. */
 static inline int64_t gemm_range_tiles(int64_t tiles, int64_t tile_bytes) {

@@ -88,9 +88,13 @@ GEMM_INLINE void gemm_tile_finish(const gemm_f32_tile *t, vf acc[GEMM_MR][GEMM_A
   if (t->residual) {
     GEMM_EACH acc[r][v] = vf_add(acc[r][v], GEMM_LOAD(t->residual + r * t->residual_stride));
   }
-  if (t->lo > -INFINITY || t->hi < INFINITY) {
-    vf lo = vf_set1(t->lo), hi = vf_set1(t->hi);
-    GEMM_EACH acc[r][v] = vf_min(hi, vf_max(lo, acc[r][v]));
+  if (t->lo > -INFINITY) {
+    vf lo = vf_set1(t->lo);
+    GEMM_EACH acc[r][v] = vf_max(lo, acc[r][v]);
+  }
+  if (t->hi < INFINITY) {
+    vf hi = vf_set1(t->hi);
+    GEMM_EACH acc[r][v] = vf_min(hi, acc[r][v]);
   }
   float *c = t->c;
   GEMM_UNROLL for (int r = 0; r < R; r++) {
