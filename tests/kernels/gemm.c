@@ -163,10 +163,11 @@ static void check_nan(const gemm_f32_variant *v) {
 
 static void check_batch(const gemm_f32_variant *v) {
   enum { B = 6 };
-  static const int64_t ms[] = {1, 2, 5, 33}, ns[] = {7, 64, 50, 33}, ks[] = {64, 33, 50, 20};
-  for (int i = 0; i < 8; i++) {
-    int64_t m = ms[i / 2], n = ns[i / 2], k = ks[i / 2];
+  static const int64_t ms[] = {1, 2, 5, 33}, ns[] = {7, 64, 150, 33}, ks[] = {64, 33, 50, 20};
+  for (int i = 0; i < 16; i++) {
+    int64_t m = ms[i / 2 % 4], n = ns[i / 2 % 4], k = ks[i / 2 % 4];
     bool b_transposed = i % 2;
+    float scale = i < 8 ? 0.125f : 1; /* 1: a small product reads B where it stands */
     rng r;
     rng_init(&r, (uint64_t)i);
     test_array a = test_array_random(&r, B * m * k, 1), b = test_array_random(&r, 2 * k * n, 3),
@@ -176,7 +177,7 @@ static void check_batch(const gemm_f32_variant *v) {
     kernel_epilogue none = {0};
     for (int j = 0; j < B; j++) {
       offsets[j] = j / 2 % 2 * k * n;
-      gemm_f32_ref(m, n, k, a.data + j * m * k, k, false, b.data + offsets[j], sk, sn, 0.125f, NULL, NULL, 0, &none,
+      gemm_f32_ref(m, n, k, a.data + j * m * k, k, false, b.data + offsets[j], sk, sn, scale, NULL, NULL, 0, &none,
                    want.data + j * m * n, n);
     }
     for (int threads = 1; threads <= 3; threads++) {
@@ -191,7 +192,7 @@ static void check_batch(const gemm_f32_variant *v) {
                                   .b = b.data,
                                   .b_stride_k = sk,
                                   .b_stride_n = sn,
-                                  .scale = 0.125f,
+                                  .scale = scale,
                                   .c = got.data,
                                   .c_stride = n,
                                   .b_offsets = offsets,

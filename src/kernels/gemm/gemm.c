@@ -67,7 +67,7 @@ void gemm_f32_columns(const gemm_f32_variant *v, const gemm_f32_tile *t, const k
   int64_t nr = v->nr;
   bool after = e->residual_after && t->residual;
   bool late = e->act > KERNEL_ACT_CLAMP || after; /* what the tile itself cannot do in registers */
-  s.b_stride = nr;
+  if (!s.b_stride) s.b_stride = nr;
   s.lo = late ? -INFINITY : kernel_epilogue_lo(e);
   s.hi = late ? INFINITY : kernel_epilogue_hi(e);
   if (after) s.residual = NULL;
@@ -241,6 +241,43 @@ void gemm_f32_run(const gemm_f32_plan *plan, const gemm_f32_args *args, void *sc
   pool_run(p, job.rows.n * job.order.blocks, 1 + GEMM_JOB_MACS / macs, gemm_body, &job);
 }
 
+/* A product of one tile of rows with a row-major B read where it stands: each element is used once or a few times, and
+ * packing would move it twice more. The columns beyond the last whole panel are packed. */
+static bool direct_fits(const gemm_f32_plan *plan, const gemm_f32_batch_args *args) {
+  const gemm_f32_params *p = &plan->params;
+  return args->m > 0 && args->m <= plan->variant->mr && args->b_stride_n == 1 && args->scale == 1 && p->k > 0 &&
+         !p->a_transposed;
+}
+
+static void direct_run(const gemm_f32_plan *plan, const gemm_f32_args *args, const float *b, int64_t b_stride,
+                       float *packed) {
+  const gemm_f32_variant *v = plan->variant;
+  const kernel_epilogue *e = &plan->params.epilogue;
+  int64_t n = plan->params.n, k = plan->params.k, whole = n - n % v->nr, zero = 0;
+  gemm_f32_tile t = {.rows = (int)args->m,
+                     .a0 = args->a,
+                     .a1 = args->a + (args->m + 1) / 2 * args->a_stride,
+                     .a_stride = args->a_stride,
+                     .taps = &zero,
+                     .n_taps = 1,
+                     .k_tap = k,
+                     .b = b,
+                     .b_stride = b_stride,
+                     .panel_stride = v->nr,
+                     .next = (const char *)b,
+                     .bias = args->bias,
+                     .c = args->c,
+                     .c_stride = args->c_stride};
+  gemm_f32_columns(v, &t, e, 0, whole);
+  if (whole == n) return;
+  gemm_f32_pack_panels(v, n - whole, k, b + whole, b_stride, 1, 1, 0, 1, packed);
+  t.b = packed;
+  t.b_stride = 0;
+  t.bias = args->bias ? args->bias + whole : NULL;
+  t.c += whole;
+  gemm_f32_columns(v, &t, e, 0, n - whole);
+}
+
 typedef struct batch_job {
   const gemm_f32_plan *plan;
   const gemm_f32_batch_args *args;
@@ -255,10 +292,6 @@ static void batch_range(const batch_job *j, int64_t begin, int64_t end, float *p
     int64_t a = args->a_offsets ? args->a_offsets[i] : i * args->a_batch_stride;
     int64_t b = args->b_offsets ? args->b_offsets[i] : i * args->b_batch_stride;
     int64_t c = args->c_offsets ? args->c_offsets[i] : i * args->c_batch_stride;
-    if (b != packed_offset) {
-      gemm_f32_pack_b(j->plan, args->b + b, args->b_stride_k, args->b_stride_n, args->scale, packed, p);
-    }
-    packed_offset = b;
     gemm_f32_args one = {.m = args->m,
                          .a = args->a + a,
                          .a_stride = args->a_stride,
@@ -266,6 +299,14 @@ static void batch_range(const batch_job *j, int64_t begin, int64_t end, float *p
                          .bias = args->bias,
                          .c = args->c + c,
                          .c_stride = args->c_stride};
+    if (pool_threads(p) == 1 && direct_fits(j->plan, args)) {
+      direct_run(j->plan, &one, args->b + b, args->b_stride_k, packed);
+      continue;
+    }
+    if (b != packed_offset) {
+      gemm_f32_pack_b(j->plan, args->b + b, args->b_stride_k, args->b_stride_n, args->scale, packed, p);
+    }
+    packed_offset = b;
     gemm_f32_run(j->plan, &one, scratch, p);
   }
 }

@@ -55,8 +55,8 @@ const gemm_f32_variant *const *gemm_f32_variants(size_t *ret_count);
 const gemm_f32_variant *gemm_f32_best(uint32_t isa_mask);
 
 /* Columns [n0, n1) of the product, n0 a multiple of nr: all panels of B for the rows of one tile, and the epilogue.
- * t: rows, a0, a1, a_stride, taps, n_taps, k_tap, panel_stride; b (packed), bias, residual, c as for column 0; the rest
- * is filled in here. */
+ * t: rows, a0, a1, a_stride, taps, n_taps, k_tap, panel_stride; b, bias, residual, c as for column 0; b_stride 0 for
+ * packed B; the rest is filled in here. */
 void gemm_f32_columns(const gemm_f32_variant *v, const gemm_f32_tile *t, const kernel_epilogue *e, int64_t n0,
                       int64_t n1);
 
