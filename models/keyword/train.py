@@ -6,7 +6,7 @@ Usage: train.py DIR [--steps N] [--threads N] [--seed N]      needs: Python 3, P
 Writes DIR/keyword.pt: the running mean of the weights. Every 250 steps it prints the accuracy on the dev voices, dry and
 augmented; the last weights are kept, and neither the test voices nor any real speaker is looked at. One thread augments
 while the other trains, so that it wants two cores, and about 3 GB of memory; the seed decides all random choices (sums on
-another machine may still round differently).
+another machine may still round differently). DIR/keyword.state is kept beside: where it stands, training goes on from it.
 """
 import argparse
 import copy
@@ -59,8 +59,8 @@ def accuracy(net, x, y, size=256):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("dir")
-    parser.add_argument("--steps", type=int, default=4000)
-    parser.add_argument("--batch", type=int, default=256)
+    parser.add_argument("--steps", type=int, default=2800)
+    parser.add_argument("--batch", type=int, default=192)
     parser.add_argument("--rate", type=float, default=6e-3)
     parser.add_argument("--strength", type=float, default=1.0, help="how hard the voices are bent")
     parser.add_argument("--threads", type=int, default=1)
@@ -71,12 +71,12 @@ def main():
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads)
 
-    train = augment.Augment(augment.load(args.dir, "train"), args.seed, args.strength)
     dev = augment.load(args.dir, "dev", trimmed=False)
     dry = features.log_mel(torch.from_numpy(np.stack([augment.fit(dev.clip(i)) for i in range(len(dev))])))
     dry_label = torch.from_numpy(dev.label)
     wet, wet_label = augment.Augment(augment.load(args.dir, "dev"), 99).batch(1500, views=1)
 
+    kept = os.path.join(args.dir, args.name + ".state")
     net = Network().to(memory_format=torch.channels_last)
     mean = copy.deepcopy(net)
     decayed = [p for p in net.parameters() if p.ndim > 1]
@@ -85,10 +85,17 @@ def main():
                                   lr=args.rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, args.rate, args.steps, pct_start=0.1)
     loss_of = torch.nn.CrossEntropyLoss(label_smoothing=0.05)
+    done = 0
+    if os.path.exists(kept):
+        state = torch.load(kept)
+        for part, what in zip(state["parts"], (net, mean, optimiser, schedule)):
+            what.load_state_dict(part)
+        done = state["step"]
+    train = augment.Augment(augment.load(args.dir, "train"), args.seed + 1000 * done, args.strength)
     batches = made_ahead(lambda: train.batch(args.batch))
-    print(f"{len(train.r)} recordings, {sum(p.numel() for p in net.parameters())} parameters", flush=True)
+    print(f"{len(train.r)} recordings, {sum(p.numel() for p in net.parameters())} parameters, from step {done}", flush=True)
     began, losses = time.time(), []
-    for step in range(1, args.steps + 1):
+    for step in range(done + 1, args.steps + 1):
         net.train()
         x, y = next(batches)
         loss = loss_of(net.logits(x[:, None].contiguous(memory_format=torch.channels_last)), y)
@@ -106,6 +113,7 @@ def main():
             print(f"step {step}  loss {np.mean(losses[-250:]):.4f}  dev dry {accuracy(mean, dry, dry_label):.4f}  "
                   f"dev augmented {accuracy(mean, wet, wet_label):.4f}  {time.time() - began:.0f} s", flush=True)
             torch.save(mean.state_dict(), os.path.join(args.dir, args.name + ".pt"))
+            torch.save({"step": step, "parts": [what.state_dict() for what in (net, mean, optimiser, schedule)]}, kept)
 
 
 if __name__ == "__main__":
