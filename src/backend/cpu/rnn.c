@@ -150,13 +150,26 @@ static size_t rnn_scratch(rnn_state *s) {
   return total;
 }
 
+/* The activations are the operator's own, written out or not. */
+static bool default_activations(const op_ctx *c, bool lstm) {
+  static const char *const names[] = {"Sigmoid", "Tanh", "Tanh"};
+  int64_t count, per_direction = lstm ? 3 : 2;
+  const ledge_string *given = op_strings(c, "activations", &count);
+  if (op_attr_given(c, "activation_alpha") || op_attr_given(c, "activation_beta")) return false;
+  for (int64_t i = 0; i < count; i++) {
+    const char *want = names[i % per_direction];
+    if (given[i].size != strlen(want) || memcmp(given[i].data, want, given[i].size)) return false;
+  }
+  return given || !op_attr_given(c, "activations");
+}
+
 static bool rnn_supported(const kernel_request *r) {
   op_ctx *c = r->ctx;
   const tensor *x = op_in(c, 0);
   if (!cpu_is_f32(r, 0) || !cpu_constant(r, 1) || !cpu_constant(r, 2) || (op_has(c, 3) && !cpu_constant(r, 3)) ||
       op_has(c, 4))
     return false;
-  if (!tensor_elements(x) || op_attr_given(c, "activations") || op_attr_given(c, "activation_alpha")) return false;
+  if (!tensor_elements(x) || !default_activations(c, !strcmp(c->node->op, "LSTM"))) return false;
   return !(op_has(c, 7) && !cpu_constant(r, 7)) && op_int(c, "layout", 0) == 0;
 }
 
