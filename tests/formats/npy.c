@@ -83,6 +83,10 @@ static void test_read_strings(void) {
             LEDGE_OK);
   CHECK(text_is(&t, 0, "a") && text_is(&t, 1, "ef") && text_is(&t, 2, "bcd"));
   CHECK_INT(((const ledge_string *)t.data)[3].size, 3); /* a NUL inside stays */
+  /* a width that no byte of the file stands behind reserves nothing */
+  CHECK_INT(read_made("{'descr': '<U1000000000000000000', 'fortran_order': False, 'shape': (0,), }", "", 0, &t, NULL),
+            LEDGE_OK);
+  CHECK_INT(tensor_elements(&t), 0);
   tensor_deinit(&t);
 }
 

@@ -289,6 +289,7 @@ static ledge_status put_text(const npy_type *type, const uint8_t *in, tensor *t,
 
 static ledge_status read_strings(const npy_header *h, const npy_type *type, const uint8_t *in, tensor *t, int64_t n,
                                  ledge_error *error) {
+  if (n == 0) return LEDGE_OK; /* no byte of the file stands behind a string's width then */
   char *text = mem_alloc(type->bytes + 4);
   uint8_t *ordered = h->fortran ? mem_alloc((size_t)n * type->bytes) : NULL;
   ledge_status status = LEDGE_OK;
