@@ -18,4 +18,7 @@
 #define LOOP_UNROLL _Pragma("GCC unroll 16")
 #endif
 
+/* A float at any address: what is read through a pointer to it needs no alignment, as a weight in a mapped file. */
+typedef float unaligned_f32 __attribute__((aligned(1)));
+
 #endif

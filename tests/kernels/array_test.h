@@ -4,6 +4,7 @@
 #ifndef TESTS_ARRAY_TEST_H
 #define TESTS_ARRAY_TEST_H
 
+#include "base/compiler.h"
 #include "base/cpu.h"
 #include "base/mem.h"
 #include "base/pool.h"
@@ -33,6 +34,14 @@ static inline test_array test_array_random(rng *r, int64_t n, int skew) {
   return a;
 }
 static inline void test_array_free(test_array *a) { mem_free(a->block); }
+
+/* The same floats `bytes` beyond a 64-byte boundary, as a mapped file may have them; *ret_block is to be freed. */
+static inline const unaligned_f32 *test_array_unaligned(const test_array *a, size_t bytes, void **ret_block) {
+  char *block = test_alloc((size_t)a->n * sizeof(float) + bytes);
+  if (a->n) memcpy(block + bytes, a->data, (size_t)a->n * sizeof(float));
+  *ret_block = block;
+  return (const unaligned_f32 *)(void *)(block + bytes);
+}
 
 /* The largest difference over the largest magnitude of `want`; infinite where one is NaN and the other not. */
 static inline double test_array_error(const float *got, const float *want, int64_t n) {

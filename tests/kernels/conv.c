@@ -51,12 +51,12 @@ static void check_algo(const conv_case *c, conv_algo algo, uint32_t isa) {
   for (int threads = 1; threads <= 3; threads++) {
     p.threads = threads;
     CHECK(conv_f32_plan_init(&plan, &p, isa));
-    void *packed = test_alloc(plan.packed_bytes), *scratch = test_alloc(plan.scratch_bytes);
+    void *packed = test_alloc(plan.packed_bytes), *scratch = test_alloc(plan.scratch_bytes), *unaligned;
     memset(scratch, 0xff, plan.scratch_bytes); /* NaN: what is not written first shows */
     got[threads] = test_array_new(ny, 1);
-    conv_f32_pack(&plan, w.data, bias, packed, test_pool(threads));
+    conv_f32_pack(&plan, test_array_unaligned(&w, (size_t)threads - 1, &unaligned), bias, packed, test_pool(threads));
     conv_f32_run(&plan, x.data, packed, got[threads].data, residual, scratch, test_pool(threads));
-    mem_free(packed), mem_free(scratch);
+    mem_free(packed), mem_free(scratch), mem_free(unaligned);
   }
   double error = test_array_error(got[1].data, want.data, ny);
   if (!(error <= (plan.params.algo == CONV_WINOGRAD4 ? 1e-5 : 3e-6)))

@@ -37,11 +37,12 @@ static void check_params(rng *r, convtranspose_f32_params p, uint32_t isa) {
     convtranspose_f32_plan plan;
     p.threads = threads;
     CHECK(convtranspose_f32_plan_init(&plan, &p, isa));
-    void *packed = test_alloc(plan.packed_bytes), *scratch = test_alloc(plan.scratch_bytes);
+    void *packed = test_alloc(plan.packed_bytes), *scratch = test_alloc(plan.scratch_bytes), *unaligned;
     got[threads] = test_array_new(ny, 1);
-    convtranspose_f32_pack(&plan, w.data, bias, packed, test_pool(threads));
+    convtranspose_f32_pack(&plan, test_array_unaligned(&w, (size_t)threads - 1, &unaligned), bias, packed,
+                           test_pool(threads));
     convtranspose_f32_run(&plan, x.data, packed, got[threads].data, scratch, test_pool(threads));
-    mem_free(packed), mem_free(scratch);
+    mem_free(packed), mem_free(scratch), mem_free(unaligned);
     if (threads > 1 && memcmp(got[1].data, got[threads].data, (size_t)ny * sizeof(float)))
       TEST_FAIL("other bits with %d threads", threads);
   }

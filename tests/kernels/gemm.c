@@ -37,7 +37,10 @@ static void check_case(const gemm_f32_variant *v, const gemm_case *c) {
     CHECK(gemm_f32_plan_init(&plan, &params, v->isa));
     CHECK_STR(gemm_f32_plan_name(&plan), v->name);
     float *packed = test_alloc(plan.packed_b_bytes), *scratch = test_alloc(plan.scratch_bytes);
-    gemm_f32_pack_b(&plan, b.data, sk, sn, 0.5f, packed, test_pool(threads));
+    void *unaligned;
+    gemm_f32_pack_b(&plan, test_array_unaligned(&b, (size_t)threads - 1, &unaligned), sk, sn, 0.5f, packed,
+                    test_pool(threads));
+    mem_free(unaligned);
     got[threads] = test_array_new(nc, c->skew);
     gemm_f32_args args = {.m = c->m,
                           .a = a.data,

@@ -92,8 +92,8 @@ static void pack_tap(const pack_job *j, int64_t group, int64_t n0, int64_t cols,
   const conv_geometry *g = &j->g;
   const conv_weights *w = j->weights;
   int64_t cg = g->cg / g->merged, ng = g->ng / g->merged; /* before merging */
-  const float *at = w->at + tap % g->kernel[2] * w->tap[2] + tap / g->kernel[2] % g->kernel[1] * w->tap[1] +
-                    tap / g->kernel[2] / g->kernel[1] * w->tap[0];
+  const unaligned_f32 *at = w->at + tap % g->kernel[2] * w->tap[2] + tap / g->kernel[2] % g->kernel[1] * w->tap[1] +
+                            tap / g->kernel[2] / g->kernel[1] * w->tap[0];
   if (g->merged == 1) {
     gemm_f32_pack_panels(j->v, cols, cg, at + group * w->group + n0 * w->out, w->in, w->out, 1, 0, 1, to);
     return;
@@ -101,16 +101,44 @@ static void pack_tap(const pack_job *j, int64_t group, int64_t n0, int64_t cols,
   memset(to, 0, (size_t)(g->cg * j->v->nr) * sizeof *to);
   for (int64_t n = 0; n < cols; n++) {
     int64_t one = (n0 + n) / ng; /* which of the merged groups */
-    const float *from = at + (group * g->merged + one) * w->group + (n0 + n) % ng * w->out;
+    const unaligned_f32 *from = at + (group * g->merged + one) * w->group + (n0 + n) % ng * w->out;
     for (int64_t c = 0; c < cg; c++) to[(one * cg + c) * j->v->nr + n] = from[c * w->in];
   }
+}
+
+/* The same for all taps where they stand one after another: the panel is transposed a few channels at a time, and its
+ * rows, which come out by (channel, tap), are put in order. */
+enum { PACK_FLOATS = 4096 };
+static void pack_dense_taps(const pack_job *j, int64_t group, int64_t n0, int64_t cols, float *to) {
+  const conv_geometry *g = &j->g;
+  const conv_weights *w = j->weights;
+  const int64_t nr = j->v->nr, most = PACK_FLOATS / (g->taps * nr);
+  float rows[PACK_FLOATS];
+  for (int64_t c0 = 0; c0 < g->cg; c0 += most) {
+    int64_t n = g->cg - c0 < most ? g->cg - c0 : most;
+    j->v->pack_transposed(cols, n * g->taps, w->at + group * w->group + n0 * w->out + c0 * g->taps, w->out, 1, rows);
+    for (int64_t t = 0; t < g->taps; t++) {
+      for (int64_t c = 0; c < n; c++)
+        memcpy(to + (t * g->cg + c0 + c) * nr, rows + (c * g->taps + t) * nr, (size_t)nr * sizeof *to);
+    }
+  }
+}
+
+static bool has_dense_taps(const conv_geometry *g, const conv_weights *w, int nr) {
+  return g->merged == 1 && g->taps > 1 && g->taps * nr <= PACK_FLOATS && w->in == g->taps && w->tap[2] == 1 &&
+         w->tap[1] == g->kernel[2] && w->tap[0] == g->kernel[1] * g->kernel[2];
 }
 
 static void pack_body(void *arg, int64_t begin, int64_t end, int worker) {
   const pack_job *j = arg;
   const conv_geometry *g = &j->g;
+  bool dense = has_dense_taps(g, j->weights, j->v->nr);
   for (int64_t i = begin; i < end; i++) {
     int64_t n0 = i % g->panels * j->v->nr, cols = g->ng - n0 < j->v->nr ? g->ng - n0 : j->v->nr;
+    if (dense) {
+      pack_dense_taps(j, i / g->panels, n0, cols, j->packed + i * g->k * j->v->nr);
+      continue;
+    }
     for (int64_t t = 0; t < g->taps; t++) {
       pack_tap(j, i / g->panels, n0, cols, t, j->packed + (i * g->k + t * g->cg) * j->v->nr);
     }
@@ -122,7 +150,7 @@ void conv_panels_pack_from(const conv_f32_plan *plan, const conv_weights *weight
   pool_run(p, job.g.groups * job.g.panels, 1 + (1 << 16) / (job.g.k * job.v->nr), pack_body, &job);
 }
 
-void conv_panels_pack(const conv_f32_plan *plan, const float *weights, float *packed, pool *p) {
+void conv_panels_pack(const conv_f32_plan *plan, const unaligned_f32 *weights, float *packed, pool *p) {
   conv_geometry g = conv_geometry_of(&plan->params, plan->gemm);
   int64_t cg = g.cg / g.merged, ng = g.ng / g.merged;
   conv_weights w = {weights, ng * cg * g.taps, cg * g.taps, g.taps, {g.kernel[1] * g.kernel[2], g.kernel[2], 1}};
@@ -206,7 +234,7 @@ bool conv_f32_plan_init(conv_f32_plan *ret_plan, const conv_f32_params *params, 
   return true;
 }
 
-void conv_f32_pack(const conv_f32_plan *plan, const float *weights, const float *bias, void *packed, pool *p) {
+void conv_f32_pack(const conv_f32_plan *plan, const unaligned_f32 *weights, const float *bias, void *packed, pool *p) {
   memset(packed, 0, bias_bytes(&plan->params));
   if (bias) memcpy(packed, bias, (size_t)plan->params.channels_out * sizeof(float));
   algorithm_of(plan->params.algo)->pack(plan, weights, (float *)((char *)packed + bias_bytes(&plan->params)), p);

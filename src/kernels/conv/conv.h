@@ -64,8 +64,9 @@ bool conv_f32_plan_init(conv_f32_plan *plan, const conv_f32_params *params, uint
 conv_algo conv_f32_choose(const conv_f32_params *params, uint32_t isa_mask);
 const char *conv_algo_name(conv_algo algo);
 
-/* weights: [channels_out, channels_in / groups, kernel...]; bias: channels_out floats or NULL; packed: packed_bytes. */
-void conv_f32_pack(const conv_f32_plan *plan, const float *weights, const float *bias, void *packed, pool *p);
+/* weights: [channels_out, channels_in / groups, kernel...]; at any address; bias: channels_out floats or NULL;
+ * packed: packed_bytes. */
+void conv_f32_pack(const conv_f32_plan *plan, const unaligned_f32 *weights, const float *bias, void *packed, pool *p);
 /* x, y, residual (or NULL): the first channel of the first pixel. scratch: scratch_bytes. */
 void conv_f32_run(const conv_f32_plan *plan, const float *x, const void *packed, float *y, const float *residual,
                   void *scratch, pool *p);

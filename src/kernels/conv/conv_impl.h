@@ -39,14 +39,14 @@ static inline void conv_valid_taps(int64_t origin, int64_t kernel, int64_t dilat
 /* Where weights stand: that of group g, its output channel n, its input channel c and tap t is
  * at[g * group + n * out + c * in + t[0] * tap[0] + t[1] * tap[1] + t[2] * tap[2]]. */
 typedef struct conv_weights {
-  const float *at;
+  const unaligned_f32 *at;
   int64_t group, out, in, tap[3];
 } conv_weights;
 
 /* Bytes that the weights take as panels, [group][panel][k][nr], and packing them, from ONNX's layout or any other. */
 bool conv_panels_bytes(const conv_f32_plan *plan, size_t *ret_bytes);
 void conv_panels_pack_from(const conv_f32_plan *plan, const conv_weights *weights, float *packed, pool *p);
-void conv_panels_pack(const conv_f32_plan *plan, const float *weights, float *packed, pool *p);
+void conv_panels_pack(const conv_f32_plan *plan, const unaligned_f32 *weights, float *packed, pool *p);
 
 /* One run's arguments, as every algorithm takes them; bias has channels_out floats. */
 typedef struct conv_run_args {
@@ -63,7 +63,7 @@ void conv_run_planned(const conv_run_args *args);
 /* plan: sets packed_bytes (without the bias) and thread_scratch_bytes; false where a size overflows. */
 typedef struct conv_algorithm {
   bool (*plan)(conv_f32_plan *plan);
-  void (*pack)(const conv_f32_plan *plan, const float *weights, float *packed, pool *p);
+  void (*pack)(const conv_f32_plan *plan, const unaligned_f32 *weights, float *packed, pool *p);
   void (*run)(const conv_run_args *args);
 } conv_algorithm;
 

@@ -56,7 +56,7 @@ static bool ref_plan(conv_f32_plan *plan) {
   plan->thread_scratch_bytes = 0;
   return true;
 }
-static void ref_pack(const conv_f32_plan *plan, const float *weights, float *packed, pool *p) {
+static void ref_pack(const conv_f32_plan *plan, const unaligned_f32 *weights, float *packed, pool *p) {
   memcpy(packed, weights, ref_weights_bytes(&plan->params));
 }
 static void ref_run(const conv_run_args *a) {

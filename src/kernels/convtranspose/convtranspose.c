@@ -154,8 +154,8 @@ static bool phase_plan(const convtranspose_f32_plan *plan, const phase *f, conv_
   return true;
 }
 
-void convtranspose_f32_pack(const convtranspose_f32_plan *plan, const float *weights, const float *bias, void *packed,
-                            pool *p) {
+void convtranspose_f32_pack(const convtranspose_f32_plan *plan, const unaligned_f32 *weights, const float *bias,
+                            void *packed, pool *p) {
   const convtranspose_f32_params *t = &plan->params;
   int64_t taps = 1, tap_step[3], out = t->channels_out / t->groups, in = t->channels_in / t->groups;
   memset(packed, 0, bias_bytes(t));

@@ -33,8 +33,9 @@ typedef struct convtranspose_f32_plan {
 /* False when sizes are not positive, do not fit each other or overflow, or the strides' product is over a million. */
 bool convtranspose_f32_plan_init(convtranspose_f32_plan *plan, const convtranspose_f32_params *params,
                                  uint32_t isa_mask);
-void convtranspose_f32_pack(const convtranspose_f32_plan *plan, const float *weights, const float *bias, void *packed,
-                            pool *p);
+/* weights: at any address. */
+void convtranspose_f32_pack(const convtranspose_f32_plan *plan, const unaligned_f32 *weights, const float *bias,
+                            void *packed, pool *p);
 void convtranspose_f32_run(const convtranspose_f32_plan *plan, const float *x, const void *packed, float *y,
                            void *scratch, pool *p);
 /* The oracle. False where memory is short. */

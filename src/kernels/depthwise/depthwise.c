@@ -38,7 +38,7 @@ static bool depthwise_plan(conv_f32_plan *plan) {
   return mem_mul(taps * sizeof(float), channels, &plan->packed_bytes);
 }
 
-static void depthwise_pack(const conv_f32_plan *plan, const float *weights, float *packed, pool *p) {
+static void depthwise_pack(const conv_f32_plan *plan, const unaligned_f32 *weights, float *packed, pool *p) {
   int64_t lanes = plan->depthwise->lanes, channels = plan->params.channels_in, taps = 1;
   for (int d = 0; d < plan->params.rank; d++) taps *= plan->params.kernel[d];
   memset(packed, 0, (size_t)(mem_align((size_t)channels, (size_t)lanes)) * (size_t)taps * sizeof *packed);

@@ -124,7 +124,7 @@ const char *gemm_f32_plan_name(const gemm_f32_plan *plan) { return plan->variant
 
 typedef struct pack_job {
   const gemm_f32_plan *plan;
-  const float *b;
+  const unaligned_f32 *b;
   int64_t stride_k, stride_n;
   float scale;
   float *packed;
@@ -136,7 +136,7 @@ static void pack_body(void *arg, int64_t begin, int64_t end, int worker) {
   gemm_f32_pack_panels(j->plan->variant, p->n, p->k, j->b, j->stride_k, j->stride_n, j->scale, begin, end, j->packed);
 }
 
-void gemm_f32_pack_b(const gemm_f32_plan *plan, const float *b, int64_t stride_k, int64_t stride_n, float scale,
+void gemm_f32_pack_b(const gemm_f32_plan *plan, const unaligned_f32 *b, int64_t stride_k, int64_t stride_n, float scale,
                      float *packed, pool *p) {
   pack_job job = {plan, b, stride_k, stride_n, scale, packed};
   int64_t panel = plan->params.k * plan->variant->nr;

@@ -16,6 +16,7 @@
 #ifndef KERNELS_GEMM_H
 #define KERNELS_GEMM_H
 
+#include "base/compiler.h"
 #include "base/pool.h"
 #include "kernels/epilogue.h"
 
@@ -48,8 +49,8 @@ bool gemm_f32_plan_init(gemm_f32_plan *plan, const gemm_f32_params *params, uint
 const char *gemm_f32_plan_name(const gemm_f32_plan *plan);
 
 /* packed[k][n] = scale * b[k * stride_k + n * stride_n]: row-major [k, n] has (n, 1), the transposed [n, k] has (1, k).
- * pool may be NULL. */
-void gemm_f32_pack_b(const gemm_f32_plan *plan, const float *b, int64_t stride_k, int64_t stride_n, float scale,
+ * b may stand at any address. pool may be NULL. */
+void gemm_f32_pack_b(const gemm_f32_plan *plan, const unaligned_f32 *b, int64_t stride_k, int64_t stride_n, float scale,
                      float *packed, pool *p);
 
 /* Strides are in floats, between rows. bias: n floats or NULL. residual: NULL or like C. m: rows of this run. */

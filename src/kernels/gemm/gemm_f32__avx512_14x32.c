@@ -12,7 +12,7 @@
 #include "kernels/gemm/tile_body.h"
 
 /* Up to 16 columns of b by up to 16 rows of k: four rounds of interleaving, of floats, pairs, quarters and halves. */
-static inline void pack_16x16(int64_t rows, int64_t cols, const float *b, int64_t stride_n, __m512 scale,
+static inline void pack_16x16(int64_t rows, int64_t cols, const unaligned_f32 *b, int64_t stride_n, __m512 scale,
                               float *packed) {
   __m512 r[16], t[16];
   vm first = (vm)((1u << rows) - 1u);
@@ -44,7 +44,7 @@ static inline void pack_16x16(int64_t rows, int64_t cols, const float *b, int64_
   }
 }
 
-static void gemm_pack_transposed(int64_t cols, int64_t k, const float *b, int64_t stride_n, float scale,
+static void gemm_pack_transposed(int64_t cols, int64_t k, const unaligned_f32 *b, int64_t stride_n, float scale,
                                  float *packed) {
   __m512 s = _mm512_set1_ps(scale);
   for (int64_t i = 0; i < k; i += 16) {

@@ -47,7 +47,8 @@ typedef struct gemm_f32_variant {
   void (*act)(const kernel_epilogue *e, int rows, int64_t cols, float *c, int64_t c_stride, const float *residual,
               int64_t residual_stride);
   /* A panel of a B that stands transposed: packed[i * nr + j] = j < cols ? scale * b[j * stride_n + i] : 0. */
-  void (*pack_transposed)(int64_t cols, int64_t k, const float *b, int64_t stride_n, float scale, float *packed);
+  void (*pack_transposed)(int64_t cols, int64_t k, const unaligned_f32 *b, int64_t stride_n, float scale,
+                          float *packed);
 } gemm_f32_variant;
 
 /* All rows that were built, best first; the last needs no ISA. */
@@ -130,8 +131,8 @@ static inline int64_t gemm_range_tiles(int64_t tiles, int64_t tile_bytes) {
   return n < 1 ? 1 : n;
 }
 
-/* packed[panel][k][nr] of columns [n0, n1) of b, zeros beyond n. */
-void gemm_f32_pack_panels(const gemm_f32_variant *v, int64_t n, int64_t k, const float *b, int64_t stride_k,
+/* packed[panel][k][nr] of the panels [panel0, panel1) of b, zeros beyond n. */
+void gemm_f32_pack_panels(const gemm_f32_variant *v, int64_t n, int64_t k, const unaligned_f32 *b, int64_t stride_k,
                           int64_t stride_n, float scale, int64_t panel0, int64_t panel1, float *packed);
 
 #endif

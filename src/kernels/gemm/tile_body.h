@@ -168,10 +168,11 @@ static void gemm_act_tile(const kernel_epilogue *e, int rows, int64_t cols, floa
 }
 
 #ifdef GEMM_OWN_PACK
-static void gemm_pack_transposed(int64_t cols, int64_t k, const float *b, int64_t stride_n, float scale, float *packed);
+static void gemm_pack_transposed(int64_t cols, int64_t k, const unaligned_f32 *b, int64_t stride_n, float scale,
+                                 float *packed);
 #else
 /* Blocks of 16 rows of k, so that each cache line of b is used whole while it is in L1. */
-static void gemm_pack_transposed(int64_t cols, int64_t k, const float *b, int64_t stride_n, float scale,
+static void gemm_pack_transposed(int64_t cols, int64_t k, const unaligned_f32 *b, int64_t stride_n, float scale,
                                  float *packed) {
   for (int64_t i0 = 0; i0 < k; i0 += 16) {
     int64_t i1 = k - i0 < 16 ? k : i0 + 16;

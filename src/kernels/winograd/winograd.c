@@ -90,56 +90,34 @@ static bool wino_plan(conv_f32_plan *plan) {
   return mem_add(v, m, &v) && mem_add(v, (size_t)s.zero * sizeof(float), &plan->thread_scratch_bytes);
 }
 
-/* G of winograd.h: the powers of each point over the product of its distances to the others. */
-static void wino_weights(int m, const double g[3], double *t) {
-  static const double points[2][5] = {{0, 1, -1}, {0, 0.625, -0.625, 1.5, -1.5}};
-  const double *at = points[m == 4];
-  int finite = m + 1;
-  for (int j = 0; j < finite; j++) {
-    double distance = 1;
-    for (int k = 0; k < finite; k++) distance *= k == j ? 1 : at[j] - at[k];
-    t[j] = (g[0] + at[j] * g[1] + at[j] * at[j] * g[2]) / distance;
-  }
-  t[finite] = g[2];
-}
-
 typedef struct wino_pack_job {
   const conv_f32_plan *plan;
-  const float *weights;
+  const unaligned_f32 *weights;
   float *packed;
   wino_shape s;
 } wino_pack_job;
 
-/* One 3x3 kernel into `points` places, `step` floats apart. */
-static void wino_pack_kernel(const wino_shape *s, const float *w, float *to, int64_t step) {
-  double t[3][6], column[3], u[6];
-  for (int i = 0; i < 3; i++) {
-    double g[3] = {w[i * 3], w[i * 3 + 1], w[i * 3 + 2]};
-    wino_weights(s->m, g, t[i]);
-  }
-  for (int j = 0; j < s->n; j++) {
-    for (int i = 0; i < 3; i++) column[i] = t[i][j];
-    wino_weights(s->m, column, u);
-    for (int i = 0; i < s->n; i++) to[(i * s->n + j) * step] = (float)u[i];
-  }
-}
-
+/* Channels of a panel are transposed a few at a time, so that the transform runs over its columns. */
+enum { WINO_PACK_FLOATS = 4096 };
 static void wino_pack_body(void *arg, int64_t begin, int64_t end, int worker) {
   const wino_pack_job *j = arg;
-  int64_t nr = j->plan->gemm->nr, channels = j->plan->params.channels_in, n = j->plan->params.channels_out;
+  const gemm_f32_variant *v = j->plan->gemm;
+  const int64_t nr = v->nr, channels = j->plan->params.channels_in, n = j->plan->params.channels_out;
+  const int64_t most = WINO_PACK_FLOATS / (9 * nr);
+  float g[WINO_PACK_FLOATS];
   for (int64_t p = begin; p < end; p++) {
+    const unaligned_f32 *from = j->weights + p * nr * channels * 9;
     float *to = j->packed + p * j->s.points * channels * nr;
-    int64_t cols = min_i64(nr, n - p * nr);
-    if (cols < nr) memset(to, 0, (size_t)(j->s.points * channels * nr) * sizeof *to);
-    for (int64_t c = 0; c < channels; c++) {
-      for (int64_t i = 0; i < cols; i++) {
-        wino_pack_kernel(&j->s, j->weights + ((p * nr + i) * channels + c) * 9, to + c * nr + i, channels * nr);
-      }
+    for (int64_t c0 = 0; c0 < channels; c0 += most) {
+      int64_t count = min_i64(most, channels - c0);
+      v->pack_transposed(min_i64(nr, n - p * nr), count * 9, from + c0 * 9, channels * 9, 1, g);
+      for (int64_t c = 0; c < count; c++)
+        j->plan->winograd->weights[j->s.m == 4](g + c * 9 * nr, nr, to + (c0 + c) * nr, channels * nr);
     }
   }
 }
 
-static void wino_pack(const conv_f32_plan *plan, const float *weights, float *packed, pool *p) {
+static void wino_pack(const conv_f32_plan *plan, const unaligned_f32 *weights, float *packed, pool *p) {
   wino_pack_job job = {plan, weights, packed, wino_shape_of(plan)};
   pool_run(p, job.s.panels, 1, wino_pack_body, &job);
 }

@@ -36,6 +36,8 @@ typedef struct winograd_f32_variant {
    */
   void (*input[2])(const float *const *d, int64_t channels, float *v, int64_t v_point);
   void (*output[2])(const winograd_f32_output *o);
+  /* u[i * u_point + c] = (G g G')[i][c] of `channels` kernels, g[t * channels + c] for 9 taps t. */
+  void (*weights[2])(const float *g, int64_t channels, float *u, int64_t u_point);
 } winograd_f32_variant;
 
 /* All rows that were built, best first; the last needs no ISA. */

@@ -35,6 +35,26 @@ WINO_INLINE void wino_input2(const vf *d, int s, vf *t, int ts) {
   t[2 * ts] = vf_sub(d2, d1);
   t[3 * ts] = vf_sub(d3, d1);
 }
+/* G g of one column or row: the powers of each point over the product of its distances to the others. */
+WINO_INLINE void wino_weights4(const vf *g, int s, vf *t, int ts) {
+  const float a2 = WINO_A * WINO_A, b2 = WINO_B * WINO_B, at_a = 1 / (2 * a2 * (a2 - b2)),
+              at_b = 1 / (2 * b2 * (b2 - a2));
+  vf even = vf_mul(vf_set1(at_a), vf_fma(vf_set1(a2), g[2 * s], g[0])), odd = vf_mul(vf_set1(at_a * WINO_A), g[s]);
+  t[0] = vf_mul(vf_set1(1 / (a2 * b2)), g[0]);
+  t[ts] = vf_add(even, odd);
+  t[2 * ts] = vf_sub(even, odd);
+  even = vf_mul(vf_set1(at_b), vf_fma(vf_set1(b2), g[2 * s], g[0])), odd = vf_mul(vf_set1(at_b * WINO_B), g[s]);
+  t[3 * ts] = vf_add(even, odd);
+  t[4 * ts] = vf_sub(even, odd);
+  t[5 * ts] = g[2 * s];
+}
+WINO_INLINE void wino_weights2(const vf *g, int s, vf *t, int ts) {
+  vf half = vf_set1(0.5f), even = vf_mul(half, vf_add(g[0], g[2 * s])), odd = vf_mul(half, g[s]);
+  t[0] = vf_sub(vf_set1(0), g[0]);
+  t[ts] = vf_add(even, odd);
+  t[2 * ts] = vf_sub(even, odd);
+  t[3 * ts] = g[2 * s];
+}
 /* A' m of one column or row. */
 WINO_INLINE void wino_output4(const vf *m, int s, vf *y, int ys) {
   const float a = WINO_A, b = WINO_B;
@@ -130,6 +150,42 @@ WINO_INLINE void wino_output(const winograd_f32_output *o, const int M) {
   if (c < o->channels) wino_output_vector(o, c, M, false, o->channels - c);
 }
 
+WINO_INLINE void wino_weights_vector(const float *g, int64_t channels, int64_t c, float *u, int64_t u_point,
+                                     const int M, const bool full, int64_t n) {
+  const int N = M + 2;
+  vf x[9], t[18];
+  WINO_UNROLL for (int i = 0; i < 9; i++) {
+    const float *from = g + i * channels + c;
+    x[i] = full ? vf_load(from) : vf_loadn(from, n);
+  }
+  WINO_UNROLL for (int i = 0; i < 3; i++) {
+    if (M == 4)
+      wino_weights4(x + 3 * i, 1, t + i * N, 1);
+    else
+      wino_weights2(x + 3 * i, 1, t + i * N, 1);
+  }
+  WINO_UNROLL for (int j = 0; j < N; j++) {
+    vf y[6];
+    if (M == 4)
+      wino_weights4(t + j, N, y, 1);
+    else
+      wino_weights2(t + j, N, y, 1);
+    WINO_UNROLL for (int i = 0; i < N; i++) {
+      float *to = u + (i * N + j) * u_point + c;
+      if (full)
+        vf_store(to, y[i]);
+      else
+        vf_storen(to, y[i], n);
+    }
+  }
+}
+
+WINO_INLINE void wino_weights(const float *g, int64_t channels, float *u, int64_t u_point, const int M) {
+  int64_t c = 0;
+  for (; c + VF_LANES <= channels; c += VF_LANES) wino_weights_vector(g, channels, c, u, u_point, M, true, 0);
+  if (c < channels) wino_weights_vector(g, channels, c, u, u_point, M, false, channels - c);
+}
+
 static void wino_input_2(const float *const *d, int64_t channels, float *v, int64_t v_point) {
   wino_input(d, channels, v, v_point, 2);
 }
@@ -139,8 +195,18 @@ static void wino_input_4(const float *const *d, int64_t channels, float *v, int6
 static void wino_output_2(const winograd_f32_output *o) { wino_output(o, 2); }
 static void wino_output_4(const winograd_f32_output *o) { wino_output(o, 4); }
 
-#define WINO_VARIANT(variant, isa_bits)  \
-  const winograd_f32_variant variant = { \
-      #variant, isa_bits, {wino_input_2, wino_input_4}, {wino_output_2, wino_output_4}}
+static void wino_weights_2(const float *g, int64_t channels, float *u, int64_t u_point) {
+  wino_weights(g, channels, u, u_point, 2);
+}
+static void wino_weights_4(const float *g, int64_t channels, float *u, int64_t u_point) {
+  wino_weights(g, channels, u, u_point, 4);
+}
+
+#define WINO_VARIANT(variant, isa_bits)                                 \
+  const winograd_f32_variant variant = {#variant,                       \
+                                        isa_bits,                       \
+                                        {wino_input_2, wino_input_4},   \
+                                        {wino_output_2, wino_output_4}, \
+                                        {wino_weights_2, wino_weights_4}}
 
 #endif
