@@ -74,6 +74,14 @@ static void propagate_node(const node *n, value *vals, const value **in, value *
   }
 }
 
+void ops_propagate_node(const node *n, value *vals) {
+  const value **in = mem_alloc_array((size_t)n->n_in, sizeof *in);
+  value **out = mem_alloc_array((size_t)n->n_out, sizeof *out);
+  if (in && out) propagate_node(n, vals, in, out); /* without memory the shapes stay unknown */
+  mem_free(in);
+  mem_free(out);
+}
+
 ledge_status ops_propagate(const graph *g, const value *const *inputs, value *vals, ledge_error *error) {
   int most = 1;
   open_dims open = {.n = 0};

@@ -11,5 +11,7 @@
  * dim gets a number of its own (a multiple of 64; the same for the same name), so that two values whose shapes are
  * found equal are equal for every size of the open dims. */
 ledge_status ops_propagate(const graph *g, const value *const *inputs, value *vals, ledge_error *error);
+/* The same for one node whose inputs are in vals already: for nodes that a pass adds. */
+void ops_propagate_node(const node *n, value *vals);
 
 #endif

@@ -11,4 +11,8 @@
 ledge_status gradient_build(graph *g, value_id y, const value_id *xs, int n_xs, value_id *ret_grads,
                             ledge_error *error);
 
+/* What the table says of an operator (at its newest version): for listings and tests. */
+typedef enum gradient_kind { GRADIENT_UNLISTED, GRADIENT_RULE, GRADIENT_ZERO, GRADIENT_REFUSED } gradient_kind;
+gradient_kind gradient_kind_of(const char *domain, const char *op);
+
 #endif

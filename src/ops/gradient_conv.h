@@ -1,0 +1,19 @@
+/* ops/gradient_conv: what the gradients of convolutions read from their node: for the reference and the kernels. */
+#ifndef OPS_GRADIENT_CONV_H
+#define OPS_GRADIENT_CONV_H
+
+#include "ops/window.h"
+
+typedef struct conv_grad {
+  window w;                 /* of the operator: in and out are its x's and y's sizes */
+  bool weights, transposed; /* what is computed; of ConvTranspose */
+  int64_t batch, groups;    /* w is [small, large / groups, kernel...] */
+  int64_t small, large;     /* channels of the side of the windows' positions, and of what is under them */
+  int64_t small_dims[WINDOW_MAX], large_dims[WINDOW_MAX];
+  int64_t small_span, large_span, kernel_span;
+} conv_grad;
+
+/* Errors: SHAPE; OP_UNKNOWN where the shape (input 2) is not known yet. */
+ledge_status conv_grad_read(op_ctx *c, conv_grad *s);
+
+#endif
