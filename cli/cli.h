@@ -11,21 +11,23 @@ extern const verb verb_info, verb_run, verb_bench, verb_convert, verb_cpu;
 /* "ledge: MESSAGE" on stderr; returns CLI_FAILED. */
 int cli_fail(const ledge_error *error);
 int cli_failf(const char *format, ...) LEDGE_PRINTF(1, 2);
-/* Is colour wanted on this stream? (A terminal, and no NO_COLOR.) */
-bool cli_colour(void *stream);
+/* What was printed must have arrived: CLI_FAILED with a message where it did not, as on a full disk; else `status`. */
+int cli_flush(int status);
 /* "12.3 MiB" into text. */
 const char *cli_bytes(double bytes, char *text, size_t size);
 double cli_now_ms(void);
 /* "[1x3x?x?]", with names of open dims: "[batchx3]". */
 const char *cli_shape(int rank, const int64_t *dims, const char *const *names, char *text, size_t size);
 
-/* Inputs by --shape NAME=1x3x224x224 and --int NAME=VALUE, random where not given: normal numbers for floats, VALUE or
- * 1 for integers. Open dims become 1. */
+/* Inputs by --shape NAME=1x3x224x224 (nothing: a scalar) and --int NAME=VALUE, random where not given: normal numbers
+ * for floats, VALUE or 1 for integers. Open dims become 1. */
 typedef struct cli_inputs {
   size_t count;
   ledge_tensor *tensors;
   ledge_value **values; /* what owns them */
 } cli_inputs;
+/* Are these settings of inputs that the model has, and can they be meant? */
+ledge_status cli_inputs_check(const ledge_model *m, const text_list *shapes, const text_list *ints, ledge_error *error);
 ledge_status cli_inputs_make(const ledge_model *m, const text_list *shapes, const text_list *ints, uint64_t seed,
                              cli_inputs *ret, ledge_error *error);
 ledge_status cli_inputs_set(const cli_inputs *in, ledge_session *s, ledge_error *error);

@@ -10,7 +10,7 @@ typedef struct bench_options {
   double seconds, deadline_ms;
   size_t memory_limit;
   text_list shapes, ints;
-  bool json, profile, quiet, reference;
+  bool json, profile, quiet, reference, allow_links;
   const char *no_pass;
 } bench_options;
 
@@ -58,7 +58,91 @@ static ledge_status run_timed(ledge_session *s, const bench_options *o, bench_re
   return status;
 }
 
-static void print_json(const bench_options *o, const bench_result *r, double peak) {
+/* ---- profile ---- */
+
+typedef struct profile_row {
+  const char *op, *kernel, *node;
+  double ms, multiply_adds;
+  int count;
+} profile_row;
+
+static int by_time(const void *a, const void *b) {
+  double x = ((const profile_row *)a)->ms, y = ((const profile_row *)b)->ms;
+  return (x < y) - (x > y);
+}
+
+static void print_rows(FILE *out, const char *title, const profile_row *rows, size_t n, size_t most, double total,
+                       double peak) {
+  fprintf(out, "\n%-24s %-26s %6s %10s %6s %10s %8s %6s\n", title, "kernel", "steps", "ms a run", "share", "M mul-adds",
+          "G/s", "peak");
+  for (size_t i = 0; i < n && i < most; i++) {
+    double rate = rows[i].ms > 0 ? rows[i].multiply_adds / rows[i].ms * 1e-6 : 0;
+    fprintf(out, "%-24.24s %-26.26s %6d %10.4f %5.1f%% %10.2f %8.1f %5.1f%%\n",
+            rows[i].node ? rows[i].node : rows[i].op, rows[i].kernel, rows[i].count, rows[i].ms,
+            total > 0 ? 100 * rows[i].ms / total : 0, rows[i].multiply_adds * 1e-6, rate,
+            peak > 0 ? 100 * rate * 1e9 / peak : 0);
+  }
+}
+
+/* Steps of the last plan, and the same added up by operator and kernel. */
+typedef struct profile_table {
+  profile_row *steps, *kinds;
+  size_t n_steps, n_kinds;
+  double total_ms;
+} profile_table;
+
+static bool profile_read(const ledge_session *s, profile_table *t) {
+  ledge_profile p;
+  while (ledge_session_profile(s, t->n_steps, &p)) t->n_steps++;
+  t->steps = calloc(t->n_steps + 1, sizeof *t->steps);
+  t->kinds = calloc(t->n_steps + 1, sizeof *t->kinds);
+  if (!t->steps || !t->kinds) return false;
+  for (size_t i = 0; i < t->n_steps && ledge_session_profile(s, i, &p); i++) {
+    double ms = p.runs ? (double)p.time_ns / (double)p.runs * 1e-6 : 0;
+    t->steps[i] = (profile_row){p.op, p.kernel, p.node[0] ? p.node : p.op, ms, p.multiply_adds, 1};
+    t->total_ms += ms;
+    size_t k = 0;
+    while (k < t->n_kinds && (strcmp(t->kinds[k].op, p.op) || strcmp(t->kinds[k].kernel, p.kernel))) k++;
+    if (k == t->n_kinds) t->kinds[t->n_kinds++] = (profile_row){.op = p.op, .kernel = p.kernel};
+    t->kinds[k].ms += ms;
+    t->kinds[k].multiply_adds += p.multiply_adds;
+    t->kinds[k].count++;
+  }
+  qsort(t->steps, t->n_steps, sizeof *t->steps, by_time);
+  qsort(t->kinds, t->n_kinds, sizeof *t->kinds, by_time);
+  return true;
+}
+
+static void profile_free(profile_table *t) {
+  free(t->steps);
+  free(t->kinds);
+}
+
+static void print_profile(const profile_table *t, double peak) {
+  print_rows(stdout, "operator", t->kinds, t->n_kinds, t->n_kinds, t->total_ms, peak);
+  print_rows(stdout, "node", t->steps, t->n_steps, 20, t->total_ms, peak);
+}
+
+static void json_profile(json *j, const profile_table *t, double peak) {
+  json_key(j, "operators"), json_open(j, '[');
+  for (size_t i = 0; i < t->n_kinds; i++) {
+    const profile_row *r = &t->kinds[i];
+    json_open(j, '{');
+    json_key(j, "op"), json_text(j, r->op);
+    json_key(j, "kernel"), json_text(j, r->kernel);
+    json_key(j, "steps"), json_int(j, r->count);
+    json_key(j, "ms"), json_real(j, r->ms);
+    json_key(j, "share"), json_real(j, t->total_ms > 0 ? r->ms / t->total_ms : 0);
+    json_key(j, "multiply_adds"), json_real(j, r->multiply_adds);
+    json_key(j, "share_of_peak"), json_real(j, peak > 0 && r->ms > 0 ? r->multiply_adds / (r->ms * 1e-3) / peak : 0);
+    json_close(j, '}');
+  }
+  json_close(j, ']');
+}
+
+/* ---- results ---- */
+
+static void print_json(const bench_options *o, const bench_result *r, const profile_table *profile, double peak) {
   static const struct {
     const char *name;
     double q;
@@ -85,6 +169,7 @@ static void print_json(const bench_options *o, const bench_result *r, double pea
     json_key(&j, "deadline_ms"), json_real(&j, o->deadline_ms);
     json_key(&j, "deadline_misses"), json_int(&j, r->misses);
   }
+  if (o->profile) json_profile(&j, profile, peak);
   json_close(&j, '}');
   json_end(&j);
 }
@@ -107,57 +192,6 @@ static void print_table(const bench_options *o, const bench_result *r) {
     printf("  deadline  %10.3f ms missed %lld times of %zu\n", o->deadline_ms, (long long)r->misses, r->runs);
 }
 
-/* ---- profile ---- */
-
-typedef struct profile_row {
-  const char *op, *kernel, *node;
-  double ms, multiply_adds;
-  int count;
-} profile_row;
-
-static int by_time(const void *a, const void *b) {
-  double x = ((const profile_row *)a)->ms, y = ((const profile_row *)b)->ms;
-  return (x < y) - (x > y);
-}
-
-static void print_rows(FILE *out, const char *title, profile_row *rows, size_t n, size_t most, double total,
-                       double peak) {
-  qsort(rows, n, sizeof *rows, by_time);
-  fprintf(out, "\n%-24s %-26s %6s %10s %6s %10s %8s %6s\n", title, "kernel", "steps", "ms a run", "share", "M mul-adds",
-          "G/s", "peak");
-  for (size_t i = 0; i < n && i < most; i++) {
-    double rate = rows[i].ms > 0 ? rows[i].multiply_adds / rows[i].ms * 1e-6 : 0;
-    fprintf(out, "%-24.24s %-26.26s %6d %10.4f %5.1f%% %10.2f %8.1f %5.1f%%\n",
-            rows[i].node ? rows[i].node : rows[i].op, rows[i].kernel, rows[i].count, rows[i].ms,
-            100 * rows[i].ms / total, rows[i].multiply_adds * 1e-6, rate, peak > 0 ? 100 * rate * 1e9 / peak : 0);
-  }
-}
-
-static void print_profile(const ledge_session *s, double peak) {
-  ledge_profile p;
-  size_t n = 0, n_kinds = 0;
-  while (ledge_session_profile(s, n, &p)) n++;
-  profile_row *rows = calloc(n + 1, sizeof *rows), *kinds = calloc(n + 1, sizeof *kinds);
-  double total = 0;
-  for (size_t i = 0; rows && kinds && i < n && ledge_session_profile(s, i, &p); i++) {
-    double ms = p.runs ? (double)p.time_ns / (double)p.runs * 1e-6 : 0;
-    rows[i] = (profile_row){p.op, p.kernel, p.node[0] ? p.node : p.op, ms, p.multiply_adds, 1};
-    total += ms;
-    size_t k = 0;
-    while (k < n_kinds && (strcmp(kinds[k].op, p.op) || strcmp(kinds[k].kernel, p.kernel))) k++;
-    if (k == n_kinds) kinds[n_kinds++] = (profile_row){.op = p.op, .kernel = p.kernel};
-    kinds[k].ms += ms;
-    kinds[k].multiply_adds += p.multiply_adds;
-    kinds[k].count++;
-  }
-  if (rows && kinds) {
-    print_rows(stdout, "operator", kinds, n_kinds, n_kinds, total, peak);
-    print_rows(stdout, "node", rows, n, 20, total, peak);
-  }
-  free(rows);
-  free(kinds);
-}
-
 static int bench(const bench_options *o, const char *path) {
   ledge_error error = {.message = ""};
   ledge_model *m = NULL;
@@ -171,7 +205,8 @@ static int bench(const bench_options *o, const char *path) {
                               .profile = o->profile,
                               .reference = o->reference};
   double start = cli_now_ms();
-  ledge_status status = ledge_model_open(path, &(ledge_model_options){.disable_passes = o->no_pass}, &m, &error);
+  ledge_status status = ledge_model_open(
+      path, &(ledge_model_options){.disable_passes = o->no_pass, .allow_links = o->allow_links}, &m, &error);
   if (!status) status = ledge_session_create(m, &so, &s, &error);
   if (!status) status = cli_inputs_make(m, &o->shapes, &o->ints, (uint64_t)o->seed, &inputs, &error);
   if (!status) status = cli_inputs_set(&inputs, s, &error);
@@ -186,11 +221,14 @@ static int bench(const bench_options *o, const char *path) {
     r.multiply_adds = ledge_session_multiply_adds(s);
     ledge_session_memory(s, &r.memory);
     double peak = o->profile ? ledge_machine_peak_multiply_adds() : 0;
+    profile_table profile = {0};
+    if (o->profile && !profile_read(s, &profile)) profile.n_steps = profile.n_kinds = 0;
     if (o->json)
-      print_json(o, &r, peak);
+      print_json(o, &r, &profile, peak);
     else
       print_table(o, &r);
-    if (o->profile && !o->json) print_profile(s, peak);
+    if (o->profile && !o->json) print_profile(&profile, peak);
+    profile_free(&profile);
   }
   ledge_session_destroy(s);
   ledge_model_close(m);
@@ -202,7 +240,7 @@ static int bench(const bench_options *o, const char *path) {
 static int bench_main(const verb *v, int argc, char **argv) {
   bench_options o = {.seconds = 2};
   const option options[] = {
-      {"threads", OPTION_INT, &o.threads, "N", "threads (default: the big cores that this process may use)"},
+      {"threads", OPTION_COUNT, &o.threads, "N", "threads (default: the big cores that this process may use)"},
       {"seconds", OPTION_REAL, &o.seconds, "S", "how long to measure (default 2; at least 10 runs)"},
       {"shape", OPTION_LIST, &o.shapes, "NAME=1x3x8x8", "shape of an input; open dims are 1 otherwise"},
       {"int", OPTION_LIST, &o.ints, "NAME=VALUE", "what an integer input is filled with (default 1)"},
@@ -211,6 +249,8 @@ static int bench_main(const verb *v, int argc, char **argv) {
       {"memory-limit", OPTION_BYTES, &o.memory_limit, "BYTES", "refuse a plan that needs more (512M, 2G, ...)"},
       {"seed", OPTION_INT, &o.seed, "N", "of the random inputs"},
       {"no-pass", OPTION_TEXT, &o.no_pass, "NAMES", "graph passes to leave out, separated by commas; all: none runs"},
+      {"allow-links", OPTION_FLAG, &o.allow_links, NULL,
+       "external data may lie behind links that leave the model's folder"},
       {"reference", OPTION_FLAG, &o.reference, NULL, "run the plain reference of every operator (slow)"},
       {"json", OPTION_FLAG, &o.json, NULL, "one line of JSON"},
       {"quiet", OPTION_FLAG, &o.quiet, NULL, "nothing but the result"},
@@ -218,7 +258,7 @@ static int bench_main(const verb *v, int argc, char **argv) {
   };
   char **files;
   int n, status = options_parse(v, options, argc, argv, &files, &n);
-  for (int i = 0; status == CLI_OK && i < n; i++) status = bench(&o, files[i]);
+  for (int i = 0; status == CLI_OK && i < n; i++) status = cli_flush(bench(&o, files[i]));
   options_free(options);
   return status;
 }

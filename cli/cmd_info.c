@@ -24,7 +24,7 @@ typedef struct info_state {
   ledge_model_summary summary;
   op_count *ops;
   size_t n_ops;
-  bool planned; /* a session could be planned: the three below hold */
+  bool planned; /* a session could be planned: the next two hold */
   ledge_memory memory;
   double multiply_adds;
   ledge_error why_not;
@@ -177,9 +177,15 @@ static int info(const info_options *o, const char *path) {
     return cli_fail(&error);
   ledge_model_summarize(s.model, &s.summary);
   int status = CLI_OK;
-  if (count_operators(&s)) {
+  if (cli_inputs_check(s.model, &o->shapes, &o->ints, &error)) {
+    status = cli_fail(&error);
+  } else if (count_operators(&s)) {
     plan(&s);
-    if (o->json)
+    bool asked = o->shapes.count || o->ints.count;
+    if (o->memory_limit && s.why_not.code == LEDGE_ERROR_LIMIT) status = CLI_BUDGET;
+    if (asked && (s.why_not.code == LEDGE_ERROR_SHAPE || s.why_not.code == LEDGE_ERROR_ARGUMENT))
+      status = cli_fail(&s.why_not);
+    else if (o->json)
       print_json(&s);
     else
       print_tables(&s);
@@ -197,7 +203,7 @@ static int info_main(const verb *v, int argc, char **argv) {
       {"shape", OPTION_LIST, &o.shapes, "NAME=1x3x8x8",
        "shape of an input, for the memory and the work; open dims are 1 otherwise"},
       {"int", OPTION_LIST, &o.ints, "NAME=VALUE", "what an integer input holds"},
-      {"threads", OPTION_INT, &o.threads, "N", "threads that the plan is for"},
+      {"threads", OPTION_COUNT, &o.threads, "N", "threads that the plan is for"},
       {"memory-limit", OPTION_BYTES, &o.memory_limit, "BYTES", "refuse a plan that needs more (512M, 2G, ...)"},
       {"allow-links", OPTION_FLAG, &o.allow_links, NULL,
        "external data may lie behind links that leave the model's folder"},
@@ -206,7 +212,7 @@ static int info_main(const verb *v, int argc, char **argv) {
   };
   char **files;
   int n, status = options_parse(v, options, argc, argv, &files, &n);
-  for (int i = 0; status == CLI_OK && i < n; i++) status = info(&o, files[i]);
+  for (int i = 0; status == CLI_OK && i < n; i++) status = cli_flush(info(&o, files[i]));
   options_free(options);
   return status;
 }

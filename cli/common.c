@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 int cli_fail(const ledge_error *error) {
   fprintf(stderr, "ledge: %s\n", error->message[0] ? error->message : ledge_status_text(error->code));
@@ -25,9 +24,13 @@ int cli_failf(const char *format, ...) {
   return CLI_FAILED;
 }
 
-bool cli_colour(void *stream) {
-  const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
-  return isatty(fileno(stream)) && !(no && no[0]) && !(term && !strcmp(term, "dumb"));
+int cli_flush(int status) {
+  bool failed = ferror(stdout);
+  errno = 0;
+  if (!fflush(stdout) && !failed) return status;
+  int why = errno;
+  clearerr(stdout);
+  return cli_failf("cannot write to the standard output: %s", why ? strerror(why) : "an error before");
 }
 
 const char *cli_bytes(double bytes, char *text, size_t size) {
@@ -114,26 +117,34 @@ static bool fill(ledge_tensor *t, int64_t n, int64_t number, uint64_t *state) {
   return true;
 }
 
-/* The text after "NAME=" in the list, where NAME is the input's name or position; NULL where there is none. */
-static const char *setting(const text_list *list, const char *name, size_t position) {
-  char number[24];
-  snprintf(number, sizeof number, "%zu", position);
-  for (size_t i = 0; i < list->count; i++) {
-    const char *equals = strrchr(list->items[i], '=');
-    size_t size = equals ? (size_t)(equals - list->items[i]) : 0;
-    if (!equals) continue;
-    if ((strlen(name) == size && !memcmp(name, list->items[i], size)) ||
-        (strlen(number) == size && !memcmp(number, list->items[i], size)))
-      return equals + 1;
-  }
-  return NULL;
-}
-
 static ledge_status make_error(ledge_error *error, ledge_status code, const char *format, const char *a,
                                const char *b) {
+  if (!error) return code;
   error->code = code;
   snprintf(error->message, sizeof error->message, format, a, b);
   return code;
+}
+
+/* The input that NAME=VALUE names, by name or position, and the text of VALUE. NAME ends at the last '='. */
+static ledge_status split_setting(const ledge_model *m, const char *item, size_t *ret_input, const char **ret_value,
+                                  ledge_error *error) {
+  char name[512];
+  const char *equals = strrchr(item, '=');
+  if (!equals || (size_t)(equals - item) >= sizeof name)
+    return make_error(error, LEDGE_ERROR_ARGUMENT, "'%s' is not of the form NAME=VALUE%s", item, "");
+  memcpy(name, item, (size_t)(equals - item));
+  name[equals - item] = 0;
+  *ret_value = equals + 1;
+  return ledge_model_find_input(m, name, ret_input, error);
+}
+
+/* The last VALUE that the list gives for input i; NULL where there is none. */
+static const char *setting(const ledge_model *m, const text_list *list, size_t i) {
+  const char *found = NULL, *value;
+  size_t at;
+  for (size_t k = 0; k < list->count; k++)
+    if (!split_setting(m, list->items[k], &at, &value, NULL) && at == i) found = value;
+  return found;
 }
 
 static ledge_status read_shape(const char *text, ledge_value_info *info, ledge_error *error) {
@@ -142,7 +153,7 @@ static ledge_status read_shape(const char *text, ledge_value_info *info, ledge_e
     char *end;
     errno = 0;
     long long n = strtoll(p, &end, 10);
-    if (end == p || errno || n < 0 || rank == LEDGE_MAX_RANK || (*end && *end != 'x'))
+    if (end == p || errno || n < 0 || rank == LEDGE_MAX_RANK || (*end && *end != 'x') || (*end && !end[1]))
       return make_error(error, LEDGE_ERROR_ARGUMENT, "--shape %s=%s is no shape such as 1x3x224x224", info->name, text);
     info->dims[rank] = n;
     p = *end ? end + 1 : end;
@@ -151,10 +162,72 @@ static ledge_status read_shape(const char *text, ledge_value_info *info, ledge_e
   return LEDGE_OK;
 }
 
-static ledge_status make_input(const ledge_value_info *declared, size_t i, const text_list *shapes,
-                               const text_list *ints, uint64_t *state, ledge_value **ret, ledge_error *error) {
+/* Whether `number` is one that an input of this type can hold. */
+static ledge_status check_int(const ledge_value_info *info, const char *item, const char *number, ledge_error *error) {
+  char *end;
+  errno = 0;
+  long long v = strtoll(number, &end, 10);
+  if (end == number || *end || errno)
+    return make_error(error, LEDGE_ERROR_ARGUMENT, "--int %s: '%s' is no whole number", item, number);
+  int bits = ledge_dtype_bits(info->dtype);
+  bool is_signed = false;
+  switch (info->dtype) {
+    case LEDGE_I8:
+    case LEDGE_I16:
+    case LEDGE_I32:
+    case LEDGE_I64: is_signed = true; break;
+    case LEDGE_U8:
+    case LEDGE_U16:
+    case LEDGE_U32:
+    case LEDGE_U64: break;
+    case LEDGE_BOOL: bits = 1; break;
+    default:
+      return make_error(error, LEDGE_ERROR_ARGUMENT, "--int %s: the input's dtype is %s, which is no integer", item,
+                        ledge_dtype_name(info->dtype));
+  }
+  long long high = bits == 64  ? INT64_MAX
+                   : is_signed ? (1LL << (bits - 1)) - 1
+                               : (1LL << bits) - 1,
+            low = !is_signed   ? 0
+                  : bits == 64 ? INT64_MIN
+                               : -high - 1;
+  if (v < low || v > high)
+    return make_error(error, LEDGE_ERROR_ARGUMENT, "--int %s: the input's dtype, %s, cannot hold that", item,
+                      ledge_dtype_name(info->dtype));
+  return LEDGE_OK;
+}
+
+static ledge_status prefix_error(ledge_error *error, ledge_status code, const char *what, const char *item) {
+  char text[sizeof error->message];
+  snprintf(text, sizeof text, "%s %.300s: %.600s", what, item, error->message);
+  return make_error(error, code, "%s%s", text, "");
+}
+
+ledge_status cli_inputs_check(const ledge_model *m, const text_list *shapes, const text_list *ints,
+                              ledge_error *error) {
+  ledge_value_info info;
+  const char *text;
+  size_t at;
+  for (size_t i = 0; i < shapes->count; i++) {
+    ledge_status status = split_setting(m, shapes->items[i], &at, &text, error);
+    if (status) return prefix_error(error, status, "--shape", shapes->items[i]);
+    status = ledge_model_input(m, at, &info, error);
+    if (!status) status = read_shape(text, &info, error);
+    if (status) return status;
+  }
+  for (size_t i = 0; i < ints->count; i++) {
+    ledge_status status = split_setting(m, ints->items[i], &at, &text, error);
+    if (status) return prefix_error(error, status, "--int", ints->items[i]);
+    status = ledge_model_input(m, at, &info, error);
+    if (!status) status = check_int(&info, ints->items[i], text, error);
+    if (status) return status;
+  }
+  return LEDGE_OK;
+}
+
+static ledge_status make_input(const ledge_value_info *declared, const char *shape, const char *number, uint64_t *state,
+                               ledge_value **ret, ledge_error *error) {
   ledge_value_info info = *declared;
-  const char *shape = setting(shapes, info.name, i), *number = setting(ints, info.name, i);
   if (info.kind != LEDGE_KIND_TENSOR)
     return make_error(error, LEDGE_ERROR_UNSUPPORTED, "input '%s' is no tensor: random values cannot be made for it%s",
                       info.name, "");
@@ -192,16 +265,19 @@ static ledge_status make_input(const ledge_value_info *declared, size_t i, const
 ledge_status cli_inputs_make(const ledge_model *m, const text_list *shapes, const text_list *ints, uint64_t seed,
                              cli_inputs *ret, ledge_error *error) {
   uint64_t state = seed;
+  ledge_status status = cli_inputs_check(m, shapes, ints, error);
+  if (status) return status;
   *ret = (cli_inputs){.count = ledge_model_input_count(m)};
   ret->tensors = calloc(ret->count + 1, sizeof *ret->tensors);
   ret->values = calloc(ret->count + 1, sizeof *ret->values);
   if (!ret->tensors || !ret->values) return make_error(error, LEDGE_ERROR_MEMORY, "out of memory%s%s", "", "");
   for (size_t i = 0; i < ret->count; i++) {
     ledge_value_info info;
-    ledge_status status = ledge_model_input(m, i, &info, error);
+    status = ledge_model_input(m, i, &info, error);
     if (status) return status;
-    if (info.optional && !setting(shapes, info.name, i)) continue; /* its default */
-    status = make_input(&info, i, shapes, ints, &state, &ret->values[i], error);
+    const char *shape = setting(m, shapes, i), *number = setting(m, ints, i);
+    if (info.optional && !shape && !number) continue; /* its default */
+    status = make_input(&info, shape, number, &state, &ret->values[i], error);
     if (!status) status = ledge_value_tensor(ret->values[i], &ret->tensors[i], error);
     if (status) return status;
   }

@@ -39,6 +39,9 @@ static size_t utf8_size(const unsigned char *p, size_t n) {
   if (!k || k > n) return 0;
   for (size_t i = 1; i < k; i++)
     if ((p[i] & 0xc0) != 0x80) return 0;
+  /* Longer than it need be, a surrogate, or past the last character. */
+  if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f)) return 0;
+  if ((p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f)) return 0;
   return k;
 }
 
@@ -90,7 +93,4 @@ void json_bool(json *j, bool v) {
   fputs(v ? "true" : "false", j->out);
 }
 
-void json_end(json *j) {
-  fputc('\n', j->out);
-  fflush(j->out);
-}
+void json_end(json *j) { fputc('\n', j->out); }

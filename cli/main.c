@@ -2,6 +2,7 @@
  * but a budget was not met. */
 #include "cli.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,22 +17,23 @@ static void print_usage(FILE *out) {
 }
 
 int main(int argc, char **argv) {
+  signal(SIGXFSZ, SIG_IGN); /* a file over the limit of its size: write fails and says so */
   if (argc < 2) {
     print_usage(stderr);
     return CLI_USAGE;
   }
   if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
     print_usage(stdout);
-    return CLI_OK;
+    return cli_flush(CLI_OK);
   }
   if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V")) {
     printf("ledge %s\n", ledge_version());
-    return CLI_OK;
+    return cli_flush(CLI_OK);
   }
   for (int i = 0; i < N_VERBS; i++) {
     if (strcmp(argv[1], verbs[i]->name)) continue;
     int status = verbs[i]->run(verbs[i], argc - 2, argv + 2);
-    return status == CLI_HELP ? CLI_OK : status;
+    return cli_flush(status == CLI_HELP ? CLI_OK : status);
   }
   fprintf(stderr, "ledge: no verb '%s'; see `ledge --help`\n", argv[1]);
   return CLI_USAGE;

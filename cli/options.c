@@ -2,6 +2,7 @@
 #include "options.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,15 +79,16 @@ static bool set(const option *o, const char *text) {
   switch (o->type) {
     case OPTION_FLAG: *(bool *)o->into = true; return true;
     case OPTION_TEXT: *(const char **)o->into = text; return true;
-    case OPTION_INT: {
+    case OPTION_INT:
+    case OPTION_COUNT: {
       long long n = strtoll(text, &end, 10);
       *(int64_t *)o->into = n;
-      return end != text && !*end && !errno;
+      return end != text && !*end && !errno && (o->type != OPTION_COUNT || (n >= 0 && n <= INT32_MAX));
     }
     case OPTION_REAL: {
       double x = strtod(text, &end);
       *(double *)o->into = x;
-      return end != text && !*end && !errno;
+      return end != text && !*end && !errno && isfinite(x) && x >= 0;
     }
     case OPTION_BYTES: return parse_bytes(text, o->into);
     case OPTION_LIST: {

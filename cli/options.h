@@ -13,7 +13,8 @@ typedef enum option_type {
   OPTION_FLAG,  /* bool */
   OPTION_TEXT,  /* const char * */
   OPTION_INT,   /* int64_t */
-  OPTION_REAL,  /* double */
+  OPTION_COUNT, /* int64_t from 0 to 2^31 - 1 */
+  OPTION_REAL,  /* double, finite, not negative */
   OPTION_BYTES, /* size_t: 1000, 64K, 512M, 2G (powers of 1024) */
   OPTION_LIST,  /* text_list: may be given again and again */
 } option_type;

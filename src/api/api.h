@@ -28,9 +28,11 @@ struct ledge_model {
 struct ledge_session {
   ledge_model *model;
   session *run;
-  value *inputs; /* by input of the graph; kind NONE and given NULL where it is left out */
+  session *before; /* what `run` was when the last outputs were made; NULL: the same */
+  value *inputs;   /* by input of the graph; kind NONE and given NULL where it is left out */
   const value **given;
   ledge_session_options options;
+  atomic_bool cancelled;
   bool open; /* an input that has a default was given: `run` is of the graph that leaves defaults open */
 };
 
@@ -39,6 +41,8 @@ struct ledge_value {
 };
 
 ledge_model *api_model_ref(ledge_model *m);
+/* LEDGE_ERROR_CHANGED where a file that the model is mapped from was cut short, its external data included. */
+ledge_status api_check_files(const ledge_model *m, ledge_error *error);
 /* A tensor as the caller sees it. */
 void api_tensor_out(const tensor *t, ledge_tensor *ret);
 /* The caller's tensor as ledge sees it, borrowed; checks dtype, rank, dims and bytes. */

@@ -2,6 +2,7 @@
  * becomes, by the recipe and by what the input declares. */
 #include "api/api.h"
 #include "base/error.h"
+#include "base/writer.h"
 #include "formats/npy/npy.h"
 #include "media/audio.h"
 #include "media/features.h"
@@ -9,8 +10,14 @@
 #include "media/preprocess.h"
 
 #include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { LOAD_STREAM_BYTES_MAX = 256 << 20 };
 
 typedef struct load {
   const uint8_t *data;
@@ -114,33 +121,41 @@ static ledge_status load_audio(const load *l, tensor *ret, ledge_error *error) {
   return status;
 }
 
-/* Bytes of the tensor's own layout; one open dim takes what the size says. */
-static ledge_status load_raw(const load *l, tensor *ret, ledge_error *error) {
+/* What the input declares as a shape for l->size raw bytes: the last open dim takes the rest. False where the bytes
+ * do not fill it. */
+static bool raw_shape(const load *l, tensor *ret) {
   const ledge_value_info *w = l->want;
   size_t bits = (size_t)ledge_dtype_bits(w->dtype);
-  if (w->dtype == LEDGE_DTYPE_NONE || w->dtype == LEDGE_STRING || w->rank < 0)
-    return error_set(error, LEDGE_ERROR_SHAPE,
-                     "%s is raw bytes, and input '%s' declares no dtype and shape to read them by", l->path, w->name);
   tensor t = {.dtype = w->dtype, .rank = w->rank};
+  if (w->dtype == LEDGE_DTYPE_NONE || w->dtype == LEDGE_STRING || w->rank < 0) return false;
   int64_t known = 1;
   int open = -1;
   for (int i = 0; i < w->rank; i++) {
     t.dims[i] = w->dims[i] < 0 ? 1 : w->dims[i];
-    if (w->dims[i] < 0) open = i; /* the last one takes the rest */
-    if (__builtin_mul_overflow(known, t.dims[i], &known))
-      return error_set(error, LEDGE_ERROR_LIMIT, "input '%s' is too large", w->name);
+    if (w->dims[i] < 0) open = i;
+    if (__builtin_mul_overflow(known, t.dims[i], &known)) return false;
   }
   uint64_t elements = (uint64_t)l->size * 8 / bits;
   if (open >= 0 && known > 0) t.dims[open] = (int64_t)(elements / (uint64_t)known);
-  size_t bytes = tensor_bytes(&t);
-  if (bytes != l->size) {
-    char text[256];
-    return error_set(error, LEDGE_ERROR_SHAPE, "%s has %zu bytes; input '%s' (%s %s) takes %zu", l->path, l->size,
-                     w->name, ledge_dtype_name(w->dtype), shape_print(w->rank, w->dims, text, sizeof text), bytes);
-  }
-  ledge_status status = tensor_alloc(&t, error);
-  if (status) return status;
-  if (bytes) memcpy(t.data, l->data, bytes);
+  *ret = t;
+  return tensor_bytes(&t) == l->size;
+}
+
+/* Bytes of the tensor's own layout. */
+static ledge_status load_raw(const load *l, tensor *ret, ledge_error *error) {
+  const ledge_value_info *w = l->want;
+  char text[256];
+  tensor t;
+  if (w->dtype == LEDGE_DTYPE_NONE || w->dtype == LEDGE_STRING || w->rank < 0)
+    return error_set(error, LEDGE_ERROR_SHAPE,
+                     "it is raw bytes, and input '%s' declares no dtype and shape to read them by: give a .npy file",
+                     w->name);
+  if (!raw_shape(l, &t))
+    return error_set(error, LEDGE_ERROR_SHAPE,
+                     "it is no file of a known kind, and as raw bytes its %zu do not fill input '%s', %s %s", l->size,
+                     w->name, ledge_dtype_name(w->dtype), shape_print(w->rank, w->dims, text, sizeof text));
+  TRY(tensor_alloc(&t, error));
+  if (l->size) memcpy(t.data, l->data, l->size);
   *ret = t;
   return LEDGE_OK;
 }
@@ -161,60 +176,99 @@ static ledge_status load_text(const load *l, tensor *ret, ledge_error *error) {
   return LEDGE_OK;
 }
 
-/* Numbers in text: "1 2 3" or "1,2,3", for inputs of numbers whose file is neither binary nor of their size. */
+/* Numbers in text: "1 2 3" or "1,2,3". */
 static bool is_number_text(const load *l) {
+  bool digit = false;
   for (size_t i = 0; i < l->size; i++) {
     uint8_t c = l->data[i];
-    if (!isdigit(c) && !isspace(c) && !strchr("+-.,eEinfINFaA", c)) return false;
+    if (!c || (!isdigit(c) && !isspace(c) && !strchr("+-.,eEinfINFaA", c))) return false;
+    digit = digit || isalnum(c);
   }
-  return l->size > 0;
+  return digit;
 }
 
-static ledge_status load_numbers(const load *l, tensor *ret, ledge_error *error) {
+static const char *next_number(const char *p) {
+  while (isspace((unsigned char)*p) || *p == ',') p++;
+  return p;
+}
+
+static int64_t count_numbers(const char *text) {
+  int64_t n = 0;
+  for (const char *p = next_number(text); *p; p = next_number(p)) {
+    while (*p && *p != ',' && !isspace((unsigned char)*p)) p++;
+    n++;
+  }
+  return n;
+}
+
+/* One number of the text into element i of t. */
+static ledge_status put_number(const char **at, tensor *t, int64_t i, ledge_error *error) {
+  const char *p = *at;
+  char *end;
+  bool fits;
+  errno = 0;
+  if (t->dtype == LEDGE_U64) {
+    ((uint64_t *)t->data)[i] = strtoull(p, &end, 10);
+    fits = *p != '-' && !errno;
+  } else if (dtype_is_integer(t->dtype) || t->dtype == LEDGE_BOOL) {
+    int64_t v = strtoll(p, &end, 10);
+    fits = !errno && (t->dtype != LEDGE_BOOL || v == 0 || v == 1);
+    if (fits) dtype_store_i64(t->dtype, t->data, i, v);
+    fits = fits && tensor_i64(t, i) == v;
+  } else {
+    dtype_store_f64(t->dtype, t->data, i, strtod(p, &end));
+    fits = true;
+  }
+  if (end == p || (*end && *end != ',' && !isspace((unsigned char)*end)) || !fits)
+    return error_set(error, LEDGE_ERROR_FORMAT, "number %lld, '%.*s', is none that %s can hold", (long long)i + 1,
+                     (int)strcspn(p, " ,\t\r\n") > 40 ? 40 : (int)strcspn(p, " ,\t\r\n"), p,
+                     ledge_dtype_name(t->dtype));
+  *at = next_number(end);
+  return LEDGE_OK;
+}
+
+static ledge_status load_numbers(const load *l, const char *text, int64_t count, tensor *ret, ledge_error *error) {
   const ledge_value_info *w = l->want;
+  tensor t = {.dtype = w->dtype, .rank = w->rank < 0 ? 1 : w->rank};
+  int64_t known = 1;
+  int open = w->rank < 0 ? 0 : -1;
+  for (int i = 0; i < t.rank; i++) {
+    t.dims[i] = w->rank < 0 || w->dims[i] < 0 ? 1 : w->dims[i];
+    if (w->rank >= 0 && w->dims[i] < 0) open = i;
+    if (__builtin_mul_overflow(known, t.dims[i], &known)) known = 0;
+  }
+  if (open >= 0 && known > 0) t.dims[open] = count / known;
+  if (tensor_elements(&t) != count) {
+    char shape[256];
+    return error_set(error, LEDGE_ERROR_SHAPE, "its %lld numbers do not fill input '%s', %s %s", (long long)count,
+                     w->name, ledge_dtype_name(w->dtype), shape_print(w->rank, w->dims, shape, sizeof shape));
+  }
+  TRY(tensor_alloc(&t, error));
+  if (tensor_bytes(&t)) memset(t.data, 0, tensor_bytes(&t)); /* packed types: their last byte may be half used */
+  const char *at = next_number(text);
+  ledge_status status = LEDGE_OK;
+  for (int64_t i = 0; !status && i < count; i++) status = put_number(&at, &t, i, error);
+  if (status) {
+    tensor_deinit(&t);
+    return status;
+  }
+  *ret = t;
+  return LEDGE_OK;
+}
+
+/* A file of no known kind: numbers in text, or raw bytes. What has the size of the tensor is raw; the digits of as many
+ * numbers as it has elements could be both by chance only where an element takes several bytes. */
+static ledge_status load_plain(const load *l, tensor *ret, ledge_error *error) {
+  tensor raw;
+  bool fills = raw_shape(l, &raw), wide = ledge_dtype_bits(l->want->dtype) > 8;
+  if (l->want->dtype == LEDGE_DTYPE_NONE || (fills && !wide) || !is_number_text(l)) return load_raw(l, ret, error);
   char *text = mem_strndup((const char *)l->data, l->size);
   if (!text) return error_memory(error, l->size, "a text");
-  int64_t count = 0;
-  for (int pass = 0; pass < 2; pass++) {
-    int64_t n = 0;
-    for (char *p = text; *p;) {
-      if (isspace((unsigned char)*p) || *p == ',') {
-        p++;
-        continue;
-      }
-      char *end;
-      double v = strtod(p, &end);
-      if (end == p) {
-        mem_free(text);
-        return error_set(error, LEDGE_ERROR_FORMAT, "%s: '%.16s' is no number", l->path, p);
-      }
-      if (pass) dtype_store_f64(ret->dtype, ret->data, n, v);
-      n++;
-      p = end;
-    }
-    if (pass) break;
-    count = n;
-    tensor t = {.dtype = w->dtype, .rank = w->rank < 0 ? 1 : w->rank};
-    int64_t known = 1;
-    int open = w->rank < 0 ? 0 : -1;
-    for (int i = 0; i < t.rank; i++) {
-      t.dims[i] = w->rank < 0 || w->dims[i] < 0 ? 1 : w->dims[i];
-      if (w->rank >= 0 && w->dims[i] < 0) open = i;
-      if (__builtin_mul_overflow(known, t.dims[i], &known)) known = 0;
-    }
-    if (open >= 0 && known > 0) t.dims[open] = count / known;
-    ledge_status status = tensor_elements(&t) == count
-                              ? tensor_alloc(&t, error)
-                              : error_set(error, LEDGE_ERROR_SHAPE, "%s has %lld numbers, which do not fill input '%s'",
-                                          l->path, (long long)count, w->name);
-    if (status) {
-      mem_free(text);
-      return status;
-    }
-    *ret = t;
-  }
+  int64_t count = count_numbers(text);
+  ledge_status status =
+      fills && tensor_elements(&raw) != count ? load_raw(l, ret, error) : load_numbers(l, text, count, ret, error);
   mem_free(text);
-  return LEDGE_OK;
+  return status;
 }
 
 static ledge_status load_npz(const load *l, tensor *ret, ledge_error *error) {
@@ -222,7 +276,7 @@ static ledge_status load_npz(const load *l, tensor *ret, ledge_error *error) {
   TRY(npz_open(l->data, l->size, &z, error));
   int64_t at = npz_find(z, l->want->name);
   if (at < 0 && npz_count(z) == 1) at = 0;
-  ledge_status status = at < 0 ? error_set(error, LEDGE_ERROR_NAME, "%s has no array '%s'; its first is '%s'", l->path,
+  ledge_status status = at < 0 ? error_set(error, LEDGE_ERROR_NAME, "it has no array '%s'; its first is '%s'",
                                            l->want->name, npz_count(z) ? npz_name(z, 0) : "")
                                : npz_read(z, (size_t)at, &(npy_options){l->want->dtype}, ret, error);
   npz_close(z);
@@ -242,22 +296,58 @@ static ledge_status load_tensor(const load *l, tensor *ret, ledge_error *error) 
     status = load_audio(l, ret, error);
   else if (dtype == LEDGE_STRING)
     return load_text(l, ret, error);
-  else if (dtype != LEDGE_DTYPE_NONE && is_number_text(l))
-    return load_numbers(l, ret, error);
   else
-    return load_raw(l, ret, error);
+    return load_plain(l, ret, error);
   return status ? status : fit_rank(ret, l->want);
+}
+
+/* A pipe, a terminal or a socket is read to its end. */
+static bool is_stream(const char *path) {
+  struct stat st;
+  return !stat(path, &st) && (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode) || S_ISSOCK(st.st_mode));
+}
+
+static ledge_status read_stream(const char *path, writer *w, ledge_error *error) {
+  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+  if (fd < 0) return error_set(error, LEDGE_ERROR_IO, "cannot open %s: %s", path, strerror(errno));
+  ledge_status status = LEDGE_OK;
+  ssize_t n = 1;
+  while (!status && n > 0) {
+    if (w->size > LOAD_STREAM_BYTES_MAX)
+      status = error_set(error, LEDGE_ERROR_LIMIT, "it goes on after %d MiB: give a file", LOAD_STREAM_BYTES_MAX >> 20);
+    else if (!writer_reserve(w, 1 << 16))
+      status = writer_check(w, "an input", error);
+    else if ((n = read(fd, w->data + w->size, 1 << 16)) > 0)
+      w->size += (size_t)n;
+    else if (n < 0 && errno == EINTR)
+      n = 1;
+  }
+  if (n < 0) status = error_set(error, LEDGE_ERROR_IO, "cannot read it: %s", strerror(errno));
+  close(fd);
+  return status;
 }
 
 ledge_status ledge_value_load(const char *path, const char *recipe, const ledge_value_info *want, ledge_value **ret,
                               ledge_error *error) {
-  file_map *map;
-  TRY(file_map_open(path, &map, error));
+  file_map *map = NULL;
+  writer bytes = {0};
+  ledge_status status = LEDGE_OK;
+  if (is_stream(path)) {
+    status = read_stream(path, &bytes, error);
+    if (!status) status = file_map_memory(bytes.data, bytes.size, path, &map, error);
+    if (status) {
+      writer_deinit(&bytes);
+      return error_prefix(error, status, "reading %s", path);
+    }
+  } else {
+    TRY(file_map_open(path, &map, error));
+  }
   load l = {file_map_data(map), file_map_size(map), path, recipe, want};
   ledge_value *v = mem_zalloc(sizeof *v);
-  ledge_status status = v ? load_tensor(&l, &v->v.tensor, error) : error_memory(error, sizeof *v, "a value");
+  status = v ? load_tensor(&l, &v->v.tensor, error) : error_memory(error, sizeof *v, "a value");
   if (!status) status = file_map_check(map, error);
   file_map_unref(map);
+  writer_deinit(&bytes);
   if (status) {
     ledge_value_destroy(v);
     return error_prefix(error, status, "reading %s", path);

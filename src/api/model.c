@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "formats/onnx/onnx.h"
 #include "passes/pass.h"
+#include "tensor/mapped.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,23 +11,6 @@
 const char *ledge_version(void) { return LEDGE_VERSION; }
 
 /* ---- opening ---- */
-
-static void owner_release(storage *s) {
-  file_map_unref(s->owner);
-  arena_deinit(&s->strings);
-  mem_free(s);
-}
-
-/* A storage that keeps the file's bytes alive for the constants that point into them. */
-static storage *owner_create(file_map *map) {
-  storage *s = mem_zalloc(sizeof *s);
-  if (!s) return NULL;
-  atomic_init(&s->refs, 1);
-  s->owner = file_map_ref(map);
-  s->release = owner_release;
-  arena_init(&s->strings);
-  return s;
-}
 
 /* What a file that is no ONNX model looks like; NULL where nothing is known of it. */
 static const char *foreign_format(const uint8_t *p, size_t n) {
@@ -48,13 +32,44 @@ static ledge_status read_model(ledge_model *m, const char *folder, bool allow_li
   if (!size) return error_set(error, LEDGE_ERROR_FORMAT, "%s is empty", name);
   if (foreign)
     return error_set(error, LEDGE_ERROR_UNSUPPORTED, "%s is %s; this version of ledge reads ONNX", name, foreign);
-  storage *owner = owner_create(m->map);
+  storage *owner = storage_from_map(m->map);
   if (!owner) return error_memory(error, sizeof *owner, "a model");
   onnx_options options = {.folder = folder, .allow_links = allow_links};
   ledge_status status = onnx_read(bytes, size, owner, name, &options, &m->read, error);
   storage_unref(owner);
   if (!status) status = file_map_check(m->map, error);
   return status;
+}
+
+ledge_status api_check_files(const ledge_model *m, ledge_error *error) {
+  const file_map *damaged = file_map_damaged(m->map) ? m->map : NULL;
+  for (int i = 0; !damaged && i < m->read->n_keep; i++) {
+    const file_map *map = storage_map(m->read->keep[i]);
+    if (map && file_map_damaged(map)) damaged = map;
+  }
+  if (!damaged) return LEDGE_OK;
+  return error_set(error, LEDGE_ERROR_CHANGED,
+                   "%s was cut short while it was in use: open it again, and replace a file in use by renaming a new "
+                   "one over it",
+                   file_map_path(damaged));
+}
+
+/* Names of passes, separated by commas. */
+static ledge_status check_pass_names(const char *list, ledge_error *error) {
+  for (const char *at = list; *at;) {
+    size_t n = strcspn(at, ",");
+    bool known = n == 3 && !memcmp(at, "all", 3);
+    const char *name;
+    for (int i = 0; !known && (name = passes_name(i)); i++) known = strlen(name) == n && !memcmp(at, name, n);
+    if (!known) {
+      char all[512] = "all";
+      for (int i = 0; (name = passes_name(i)); i++) snprintf(all + strlen(all), sizeof all - strlen(all), ", %s", name);
+      return error_set(error, LEDGE_ERROR_ARGUMENT, "there is no pass '%.*s' to disable; there are: %s", (int)n, at,
+                       all);
+    }
+    at += n + (at[n] == ',');
+  }
+  return LEDGE_OK;
 }
 
 static ledge_status infer_trampoline(op_ctx *c) {
@@ -97,6 +112,7 @@ static ledge_status model_build(file_map *map, const char *folder, const ledge_m
   m->weights = weight_store_create();
   ledge_status status = m->weights ? LEDGE_OK : error_memory(error, sizeof *m, "a model");
   if (!status) weight_store_set_map(m->weights, map);
+  if (!status && options->disable_passes) status = check_pass_names(options->disable_passes, error);
   if (!status && options->disable_passes) {
     m->disable_passes = mem_strndup(options->disable_passes, strlen(options->disable_passes));
     if (!m->disable_passes) status = error_memory(error, strlen(options->disable_passes), "options");

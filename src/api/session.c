@@ -32,6 +32,7 @@ static ledge_status optimised(ledge_model *m, api_variant variant, model **ret, 
       pass_options options = {.disable = m->disable_passes, .required_only = variant == API_REFERENCE};
       status = passes_run(clone, &options, error);
     }
+    if (!status) status = api_check_files(m, error); /* what was folded would be zeros */
     if (status)
       model_destroy(clone);
     else
@@ -51,7 +52,8 @@ static ledge_status session_open(ledge_session *s, bool open, session **ret, led
                         .reference_only = o->reference,
                         .profile = o->profile,
                         .seed = o->seed,
-                        .weights = s->model->weights};
+                        .weights = s->model->weights,
+                        .cancelled = &s->cancelled};
   return session_create(graph_model, &so, ret, error);
 }
 
@@ -82,6 +84,7 @@ ledge_status ledge_session_create(ledge_model *m, const ledge_session_options *o
 void ledge_session_destroy(ledge_session *s) {
   if (!s) return;
   session_destroy(s->run);
+  session_destroy(s->before);
   for (int i = 0; s->inputs && i < s->model->read->graph->n_inputs; i++) value_deinit(&s->inputs[i]);
   mem_free(s->inputs);
   mem_free(s->given);
@@ -133,7 +136,8 @@ static ledge_status put_input(ledge_session *s, size_t i, const value *v, ledge_
   if (v && !s->open && g->values[g->inputs[i]].constant) { /* from now on defaults are no constants */
     session *open;
     TRY(session_open(s, true, &open, error));
-    session_destroy(s->run);
+    session_take_bindings(open, s->run);
+    s->before = s->run; /* its outputs stand until the next run */
     s->run = open;
     s->open = true;
   }
@@ -149,15 +153,17 @@ ledge_status ledge_session_set_input(ledge_session *s, size_t i, const ledge_ten
     value_deinit(&s->inputs[i]);
     return put_input(s, i, NULL, error);
   }
-  TRY(api_tensor_in(t, &v.tensor, error));
-  TRY(api_check_input(s->model->read->graph, (int)i, &v, error));
-  return put_input(s, i, &v, error);
+  ledge_status status = api_tensor_in(t, &v.tensor, error);
+  if (!status) status = api_check_input(s->model->read->graph, (int)i, &v, error);
+  if (!status) status = put_input(s, i, &v, error);
+  return status ? error_prefix(error, status, "%s", file_map_path(s->model->map)) : LEDGE_OK;
 }
 
 ledge_status ledge_session_set_input_value(ledge_session *s, size_t i, const ledge_value *given, ledge_error *error) {
   TRY(check_index(s, i, error));
-  TRY(api_check_input(s->model->read->graph, (int)i, &given->v, error));
-  return put_input(s, i, &given->v, error);
+  ledge_status status = api_check_input(s->model->read->graph, (int)i, &given->v, error);
+  if (!status) status = put_input(s, i, &given->v, error);
+  return status ? error_prefix(error, status, "%s", file_map_path(s->model->map)) : LEDGE_OK;
 }
 
 ledge_status ledge_session_bind_output(ledge_session *s, size_t i, void *data, size_t bytes, ledge_error *error) {
@@ -179,26 +185,35 @@ static ledge_status check_given(const ledge_session *s, ledge_error *error) {
   return LEDGE_OK;
 }
 
+/* What is to be said of a plan or run. A file that was cut short explains whatever went wrong, and what did not. */
+static ledge_status finish(const ledge_session *s, ledge_status status, ledge_error *error) {
+  TRY(api_check_files(s->model, error));
+  return status ? error_prefix(error, status, "%s", file_map_path(s->model->map)) : LEDGE_OK;
+}
+
 ledge_status ledge_session_plan(ledge_session *s, ledge_error *error) {
   const plan *p;
-  TRY(check_given(s, error));
-  return session_plan(s->run, s->given, &p, error);
+  ledge_status status = check_given(s, error);
+  if (!status) status = session_plan(s->run, s->given, &p, error);
+  return finish(s, status, error);
 }
 
 ledge_status ledge_session_run(ledge_session *s, ledge_error *error) {
-  TRY(check_given(s, error));
-  ledge_status status = session_run(s->run, s->given, error);
-  if (file_map_damaged(s->model->map))
-    return error_set(error, LEDGE_ERROR_CHANGED, "%s shrank while it was in use: open it again",
-                     file_map_path(s->model->map));
+  ledge_status status = check_given(s, error);
+  if (status) return finish(s, status, error);
+  session_destroy(s->before);
+  s->before = NULL;
+  status = finish(s, session_run(s->run, s->given, error), error);
+  if (status) session_forget(s->run);
   return status;
 }
 
 static ledge_status last_output(const ledge_session *s, size_t i, const value **ret, ledge_error *error) {
-  const graph *g = session_graph(s->run);
+  const session *run = s->before ? s->before : s->run;
+  const graph *g = session_graph(run);
   if (i >= (size_t)g->n_outputs)
     return error_set(error, LEDGE_ERROR_NAME, "the model has %d outputs; there is no output %zu", g->n_outputs, i);
-  *ret = session_output(s->run, (int)i);
+  *ret = session_output(run, (int)i);
   return *ret ? LEDGE_OK : error_set(error, LEDGE_ERROR_ARGUMENT, "no run has made an output yet");
 }
 
@@ -225,7 +240,7 @@ ledge_status ledge_session_output_value(const ledge_session *s, size_t i, ledge_
   return LEDGE_OK;
 }
 
-void ledge_session_cancel(ledge_session *s) { session_cancel(s->run); }
+void ledge_session_cancel(ledge_session *s) { atomic_store_explicit(&s->cancelled, true, memory_order_relaxed); }
 
 /* ---- what a session says of itself ---- */
 

@@ -1,5 +1,6 @@
 /* plan/memory: offsets of blocks with lifetimes in one arena, greedy by size: the largest block first, each at the
- * lowest offset where it overlaps no block that is alive at the same time. */
+ * lowest offset where it overlaps no block that is alive at the same time. Sizes come from a file and may be anything:
+ * what passes the address space has no place. */
 #include "plan/plan.h"
 
 #include <assert.h>
@@ -23,16 +24,18 @@ size_t memory_plan(memory_block *blocks, int n, int *order) {
   qsort_r(order, (size_t)n, sizeof *order, compare_size, blocks);
   for (int i = 0; i < n; i++) {
     memory_block *b = &blocks[order[i]];
+    if (b->bytes > SIZE_MAX - MEMORY_ALIGN) return SIZE_MAX;
     b->bytes = mem_align(b->bytes, MEMORY_ALIGN);
-    size_t at = 0;
+    size_t at = 0, end;
     for (int k = 0; k < n_placed; k++) {
       const memory_block *o = &blocks[placed[k]];
       if (o->last < b->first || o->first > b->last) continue;
-      if (o->offset >= at + b->bytes) break; /* a gap before it, and all later ones start later */
+      if (o->offset >= at && o->offset - at >= b->bytes) break; /* a gap before it, and all later ones start later */
       if (o->offset + o->bytes > at) at = o->offset + o->bytes;
     }
     b->offset = at;
-    if (at + b->bytes > peak) peak = at + b->bytes;
+    if (!mem_add(at, b->bytes, &end)) return SIZE_MAX;
+    if (end > peak) peak = end;
     int k = n_placed++;
     for (; k > 0 && blocks[placed[k - 1]].offset > at; k--) placed[k] = placed[k - 1];
     placed[k] = order[i];

@@ -7,7 +7,9 @@
 
 #include <assert.h>
 
-enum { PLAN_FOLD_BYTES_MAX = 64 << 20 }; /* a node whose outputs are larger than this is not folded */
+/* Folded constants take so much in all, and half of the memory limit at most: what is larger is made in each run. Shape
+ * arithmetic is small and always folded: shapes must be known. */
+enum { PLAN_FOLD_BYTES_MAX = 64 << 20, PLAN_FOLD_SMALL_BYTES = 1 << 10 };
 
 typedef struct builder {
   plan *p;
@@ -125,6 +127,12 @@ static bool can_fold(builder *b, const node *n, bool all_static) {
   return true;
 }
 
+static bool has_room_to_fold(const builder *b, size_t bytes) {
+  size_t most = PLAN_FOLD_BYTES_MAX;
+  if (b->o->memory_limit && b->o->memory_limit / 2 < most) most = b->o->memory_limit / 2;
+  return bytes <= PLAN_FOLD_SMALL_BYTES || (bytes <= most && b->p->folded_bytes <= most - bytes);
+}
+
 static ledge_status add_step(builder *b, const op_ctx *c, int index, bool dynamic);
 
 static ledge_status fold_node(builder *b, op_ctx *c, const node *n, size_t bytes) {
@@ -145,6 +153,17 @@ static ledge_status fold_node(builder *b, op_ctx *c, const node *n, size_t bytes
   for (int i = 0; i < n->n_out; i++)
     if (n->out[i] != VALUE_ABSENT) p->values[n->out[i]].place = PLAN_CONSTANT;
   return LEDGE_OK;
+}
+
+/* The store of packed weights for a step. The model's own keeps what it has under the constants' addresses, so it is
+ * not for constants that the plan has folded: their memory goes with the plan, and another plan's may come to lie
+ * there. The plan has a store of its own for steps that read such. NULL: out of memory. */
+static weight_store *step_weights(plan *p, const plan_step *s, const plan_options *o) {
+  bool folded = false;
+  for (int i = 0; i < s->ctx.n_in; i++) folded = folded || (s->constant[i] && s->ctx.in[i]->tensor.own);
+  if (!folded) return o->weights;
+  if (!p->weights) p->weights = weight_store_create();
+  return p->weights;
 }
 
 static ledge_status add_step(builder *b, const op_ctx *c, int index, bool dynamic) {
@@ -178,7 +197,8 @@ static ledge_status add_step(builder *b, const op_ctx *c, int index, bool dynami
   }
   if (b->o->reference_only) return LEDGE_OK;
   kernel k = {0};
-  kernel_request r = {&s->ctx, s->constant, b->o->threads, &p->memory, b->o->weights, b->o->isa};
+  kernel_request r = {&s->ctx, s->constant, b->o->threads, &p->memory, step_weights(p, s, b->o), b->o->isa};
+  if (!r.weights) return plan_memory_error(b);
   ledge_status status = backend_cpu_prepare(&r, &k, b->error);
   if (status) return node_error(b, n, status);
   if (k.run) {
@@ -214,7 +234,7 @@ static ledge_status plan_node(builder *b, int index) {
         return error_set(b->error, LEDGE_ERROR_LIMIT, "a node's outputs overflow");
     }
     c.inferring = false;
-    if (bytes <= PLAN_FOLD_BYTES_MAX && can_fold(b, n, all_static)) return fold_node(b, &c, n, bytes);
+    if (!dynamic && has_room_to_fold(b, bytes) && can_fold(b, n, all_static)) return fold_node(b, &c, n, bytes);
     for (int i = 0; !dynamic && i < n->n_out; i++) /* strings need storage of their own */
       if (n->out[i] != VALUE_ABSENT && p->values[n->out[i]].v.tensor.dtype == LEDGE_STRING) dynamic = true;
   }
@@ -271,6 +291,16 @@ static value_id root_of(const plan *p, value_id v) {
   return v;
 }
 
+/* May output 0 take input i's memory as far as the node's other inputs go? One that is the same memory is overwritten
+ * while it is read, unless the operator reads it element by element too, as its own flag says. */
+static bool inputs_apart(const plan *p, const node *n, int i) {
+  value_id r = root_of(p, n->in[i]);
+  for (int k = 0; k < n->n_in; k++)
+    if (k != i && n->in[k] != VALUE_ABSENT && root_of(p, n->in[k]) == r && (k >= 8 || !(n->def->flags & OP_INPLACE(k))))
+      return false;
+  return true;
+}
+
 /* Lets output 0 take over the memory of an input that is not read again. */
 static void plan_inplace(builder *b) {
   plan *p = b->p;
@@ -283,7 +313,7 @@ static void plan_inplace(builder *b) {
       value_id r = root_of(p, n->in[i]);
       plan_value *root = &p->values[r];
       if (root->place != PLAN_ARENA || root->last != s || root->bytes != out->bytes ||
-          p->values[n->in[i]].v.tensor.dtype != out->v.tensor.dtype)
+          p->values[n->in[i]].v.tensor.dtype != out->v.tensor.dtype || !inputs_apart(p, n, i))
         continue;
       out->place = PLAN_ALIAS; /* and the aliases of the output follow it there */
       out->root = r;
@@ -347,7 +377,10 @@ static ledge_status plan_place_blocks(builder *b) {
 
 static ledge_status plan_point(builder *b) {
   plan *p = b->p;
-  size_t need = p->arena_bytes + p->folded_bytes;
+  size_t need;
+  if (p->arena_bytes == SIZE_MAX || !mem_add(p->arena_bytes, p->folded_bytes, &need))
+    return error_set(b->error, LEDGE_ERROR_LIMIT,
+                     "a run needs more memory than there are addresses on this machine: give smaller inputs");
   if (b->o->memory_limit && need > b->o->memory_limit)
     return error_set(
         b->error, LEDGE_ERROR_LIMIT,
@@ -397,6 +430,7 @@ void plan_destroy(plan *p) {
   if (!p) return;
   for (int s = 0; s < p->n_steps; s++) arena_deinit(&p->steps[s].kernel_arena);
   for (int v = 0; p->values && v < p->graph->n_values; v++) value_deinit(&p->values[v].v);
+  weight_store_unref(p->weights);
   mem_free(p->arena);
   arena_deinit(&p->memory);
   mem_free(p);
@@ -408,7 +442,9 @@ ledge_status plan_prepare_dynamic(plan *p, plan_step *s, const plan_options *opt
   s->ctx.kernel = s->ctx.scratch = NULL;
   kernel k = {0};
   /* A backend may take what it is shown as constant: only constants of the plan are. */
-  kernel_request r = {&s->ctx, s->constant, options->threads, &s->kernel_arena, options->weights, options->isa};
+  kernel_request r = {&s->ctx,     s->constant, options->threads, &s->kernel_arena, step_weights(p, s, options),
+                      options->isa};
+  if (!r.weights) return error_memory(error, 0, "packed weights");
   TRY(backend_cpu_prepare(&r, &k, error));
   if (!k.run) return LEDGE_OK;
   if (k.scratch_bytes && !(s->ctx.scratch = arena_alloc_aligned(&s->kernel_arena, k.scratch_bytes, 64)))

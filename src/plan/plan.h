@@ -69,6 +69,7 @@ typedef struct plan {
   uint8_t *arena; /* made by plan_create */
   size_t arena_bytes;
   size_t folded_bytes;
+  weight_store *weights; /* packings of folded constants, NULL while there are none */
   double multiply_adds;
   int n_dynamic; /* dynamic steps */
   /* What it was made for: kinds, dtypes and dims of inputs, then captures. */
@@ -93,7 +94,8 @@ typedef struct memory_block {
   size_t bytes, offset;
   int first, last;
 } memory_block;
-/* Greedy by size (Pisarchyk and Lee, arXiv 2001.03288); returns the peak. `order` is scratch of 2 n. */
+/* Greedy by size (Pisarchyk and Lee, arXiv 2001.03288); returns the peak, SIZE_MAX where it passes the
+ * address space. `order` is scratch of 2 n. */
 size_t memory_plan(memory_block *blocks, int n, int *order);
 
 #endif

@@ -38,11 +38,12 @@ struct session {
   block_pool *blocks;
   weight_store *weights;
   plan_set *sets;
-  plan *last;
+  plan *last;        /* whose outputs are the caller's to read */
+  plan *planned;     /* the main graph's that was asked for last */
   binding *bindings; /* by output */
   rng rng;
   ledge_error error; /* that the operators fill */
-  atomic_bool cancelled;
+  atomic_bool own_cancelled, *cancelled;
   uint64_t ticks;
 };
 
@@ -57,6 +58,7 @@ ledge_status session_create(model *m, const session_options *options, session **
   s->host = (op_host){host_alloc, host_call, host_cancelled};
   s->model = model_ref(m);
   s->options = *options;
+  s->cancelled = options->cancelled ? options->cancelled : &s->own_cancelled;
   rng_init(&s->rng, options->seed);
   if (!s->options.memory_limit) s->options.memory_limit = cpu_memory_available();
   if (!s->options.isa) s->options.isa = cpu_isa_available();
@@ -130,11 +132,11 @@ static ledge_status set_find(session *s, plan_set *set, const value *const *inpu
   plan_attach(s, p);
   p->used = ++s->ticks;
   int at = set->n_plans;
-  if (at == SESSION_PLANS_MAX) {
-    at = 0;
-    for (int i = 1; i < set->n_plans; i++)
-      if (set->plans[i]->used < set->plans[at]->used) at = i;
-    if (s->last == set->plans[at]) s->last = NULL;
+  if (at == SESSION_PLANS_MAX) { /* not the one whose outputs may still be read */
+    at = set->plans[0] == s->last;
+    for (int i = at + 1; i < set->n_plans; i++)
+      if (set->plans[i] != s->last && set->plans[i]->used < set->plans[at]->used) at = i;
+    if (s->planned == set->plans[at]) s->planned = NULL;
     plan_destroy(set->plans[at]);
   } else {
     set->n_plans++;
@@ -200,7 +202,7 @@ static ledge_status step_failed(session *s, const plan *p, const plan_step *step
 static ledge_status run_steps(session *s, plan *p) {
   for (int i = 0; i < p->n_steps; i++) {
     plan_step *step = &p->steps[i];
-    if (atomic_load_explicit(&s->cancelled, memory_order_relaxed))
+    if (atomic_load_explicit(s->cancelled, memory_order_relaxed))
       return error_set(&s->error, LEDGE_ERROR_CANCELLED, "the run was cancelled");
     uint64_t start = s->options.profile ? clock_now_ns() : 0;
     ledge_status status = step->dynamic ? run_dynamic(s, p, step) : step->run(&step->ctx);
@@ -245,9 +247,7 @@ static ledge_status host_alloc(op_host *h, op_ctx *c, value *out) {
   return block_pool_alloc(((session *)h)->blocks, &out->tensor, c->error);
 }
 
-static bool host_cancelled(op_host *h) {
-  return atomic_load_explicit(&((session *)h)->cancelled, memory_order_relaxed);
-}
+static bool host_cancelled(op_host *h) { return atomic_load_explicit(((session *)h)->cancelled, memory_order_relaxed); }
 
 /* An owned equal of v whose memory, where it must be copied, is a block of the pool. */
 static ledge_status keep_in_blocks(session *s, value *dst, const value *v, ledge_error *error) {
@@ -334,22 +334,24 @@ static ledge_status copy_bindings(session *s, plan *p, ledge_error *error) {
 static ledge_status find_main(session *s, const value *const *inputs, plan_set **set, plan **p, ledge_error *error) {
   *set = session_set(s, s->model->graph);
   if (!*set) return error_memory(error, sizeof **set, "a session's plans");
-  return set_find(s, *set, inputs, NULL, p, error);
+  TRY(set_find(s, *set, inputs, NULL, p, error));
+  s->planned = *p;
+  return LEDGE_OK;
 }
 
 ledge_status session_plan(session *s, const value *const *inputs, const plan **ret, ledge_error *error) {
   plan_set *set;
-  plan *p;
+  plan *p = NULL;
   TRY(find_main(s, inputs, &set, &p, error));
   *ret = p;
   return LEDGE_OK;
 }
 
 ledge_status session_run(session *s, const value *const *inputs, ledge_error *error) {
-  atomic_store_explicit(&s->cancelled, false, memory_order_relaxed);
-  if (s->last) plan_drop(s->last, true);
+  atomic_store_explicit(s->cancelled, false, memory_order_relaxed);
+  session_forget(s);
   plan_set *set;
-  plan *p;
+  plan *p = NULL;
   TRY(find_main(s, inputs, &set, &p, error));
   apply_bindings(s, p);
   set->active = p;
@@ -370,6 +372,11 @@ const value *session_output(const session *s, int i) {
   return s->last ? &s->last->values[s->model->graph->outputs[i]].v : NULL;
 }
 
+void session_forget(session *s) {
+  if (s->last) plan_drop(s->last, true);
+  s->last = NULL;
+}
+
 ledge_status session_bind_output(session *s, int i, void *data, size_t bytes, ledge_error *error) {
   if (i < 0 || i >= s->model->graph->n_outputs)
     return error_set(error, LEDGE_ERROR_ARGUMENT, "the model has no output %d", i);
@@ -377,9 +384,14 @@ ledge_status session_bind_output(session *s, int i, void *data, size_t bytes, le
   return LEDGE_OK;
 }
 
-void session_cancel(session *s) { atomic_store_explicit(&s->cancelled, true, memory_order_relaxed); }
+void session_take_bindings(session *s, const session *from) {
+  size_t n = (size_t)s->model->graph->n_outputs;
+  if (n) memcpy(s->bindings, from->bindings, n * sizeof *s->bindings);
+}
 
-const plan *session_last_plan(const session *s) { return s->last; }
+void session_cancel(session *s) { atomic_store_explicit(s->cancelled, true, memory_order_relaxed); }
+
+const plan *session_last_plan(const session *s) { return s->planned; }
 
 const graph *session_graph(const session *s) { return s->model->graph; }
 

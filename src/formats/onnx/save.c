@@ -68,7 +68,8 @@ static ledge_status save_files(onnx_export *x, const char *path, const char *dat
   if (!status) status = file_writer_open(path, &model_file, error);
   if (!status) status = write_model(x, model_file);
   /* Weights out of a file that shrank meanwhile would be zeros. */
-  for (int i = 0; !status && i < x->m->n_keep; i++) status = storage_check(x->m->keep[i], error);
+  for (const model *m = x->m; m; m = m->origin)
+    for (int i = 0; !status && i < m->n_keep; i++) status = storage_check(m->keep[i], error);
   if (!status && has_data) {
     status = file_writer_commit(data_file, error);
     data_file = NULL;
