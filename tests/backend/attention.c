@@ -43,4 +43,55 @@ static void test_operator(void) {
   NET_CASES(cases);
 }
 
-TEST_MAIN({"operator", test_operator})
+#define HEADS(x) x "4 = Reshape-13 " x " h; " x "t = Transpose-13 " x "4 perm=[0,2,1,3]; "
+static void test_pass(void) {
+  static const net_case cases[] = {
+      /* [batch, rows, heads * width]: no transpose is left */
+      {"q = in f32[2x7x12]; k = in f32[2x7x12]; v = in f32[2x7x12]; h = i64[4] 2 7 3 4; " HEADS("q") HEADS("k")
+           HEADS("v") "kk = Transpose-13 kt perm=[0,1,3,2]; s = MatMul-13 qt kk; c = f32[] 2; d = Div-13 s c; "
+                      "p = Softmax-13 d axis=-1; o = MatMul-13 p vt; t = Transpose-13 o perm=[0,2,1,3]; g = i64[3] 2 7 "
+                      "12; y = Reshape-13 t g; out y",
+       "attention", 1e-5},
+      /* a mask, a key transposed at once, scales on both sides */
+      {"q = in f32[2x7x12]; k = in f32[2x9x12]; v = in f32[2x9x12]; h = i64[4] 0 -1 3 4; " HEADS("q")
+           HEADS("v") "k4 = Reshape-13 k h; kk = Transpose-13 k4 perm=[0,2,3,1]; c = f32[] 0.8; qs = Mul-13 qt c; ks = "
+                      "Mul-13 kk "
+                      "c; s = MatMul-13 qs ks; m = in f32[2x1x1x9]; a = Add-13 s m; p = Softmax-13 a axis=-1; o = "
+                      "MatMul-13 p vt; "
+                      "t = Transpose-13 o perm=[0,2,1,3]; out t",
+       "attention", 1e-5},
+      /* one of the batch, rows first */
+      {"q = in f32[7x12]; k = in f32[7x12]; v = in f32[7x12]; a = i64[3] 7 3 4; b = i64[4] 1 3 7 4; "
+       "q3 = Reshape-13 q a; qt = Transpose-13 q3 perm=[1,0,2]; q4 = Reshape-13 qt b; k3 = Reshape-13 k a; kt = "
+       "Transpose-13 k3 perm=[1,0,2]; k4 = Reshape-13 kt b; v3 = Reshape-13 v a; vt = Transpose-13 v3 perm=[1,0,2]; v4 "
+       "= Reshape-13 vt b; kk = Transpose-13 k4 perm=[0,1,3,2]; s = MatMul-13 q4 kk; p = Softmax-13 s axis=-1; o = "
+       "MatMul-13 p v4; t = Transpose-13 o perm=[2,0,1,3]; f = i64[2] 7 12; y = Reshape-13 t f; out y",
+       "attention", 1e-5},
+      /* heads first all along, and a key's rows first */
+      {"q = in f32[2x3x7x4]; k = in f32[2x3x7x4]; v = in f32[2x3x7x5]; kk = Transpose-13 k perm=[0,1,3,2]; s = "
+       "MatMul-13 q kk; m = in f32[7x7]; a = Add-13 m s; p = Softmax-13 a axis=3; y = MatMul-13 p v; out y",
+       "attention", 1e-5},
+      {"q = in f32[2x3x7x4]; k = in f32[2x7x3x4]; v = in f32[2x3x7x5]; kk = Transpose-13 k perm=[0,2,3,1]; s = "
+       "MatMul-13 q kk; p = Softmax-13 s axis=3; y = MatMul-13 p v; out y",
+       "attention", 1e-5},
+      {"q = in f16[2x3x7x4]; k0 = in f16[2x3x7x4]; v = in f16[2x3x7x5]; k = Relu-14 k0; kk = Transpose-13 k perm=[0,1,3,2]; s = "
+       "MatMul-13 q kk; p = Softmax-13 s axis=3; y = MatMul-13 p v; out y",
+       "attention", 2e-3},
+      /* not attention: the scores are read twice; another axis; a mask that widens; a scale by rows */
+      {"q = in f32[2x3x7x4]; k = in f32[2x3x7x4]; v = in f32[2x3x7x5]; kk = Transpose-13 k perm=[0,1,3,2]; s = "
+       "MatMul-13 q kk; p = Softmax-13 s axis=3; y = MatMul-13 p v; out y p",
+       "~attention", 1e-5},
+      {"q = in f32[2x3x7x4]; k = in f32[2x3x7x4]; v = in f32[2x3x7x5]; kk = Transpose-13 k perm=[0,1,3,2]; s = "
+       "MatMul-13 q kk; p = Softmax-13 s axis=2; y = MatMul-13 p v; out y",
+       "~attention", 1e-5},
+      {"q = in f32[1x3x7x4]; k = in f32[1x3x7x4]; v = in f32[1x3x7x5]; kk = Transpose-13 k perm=[0,1,3,2]; s = "
+       "MatMul-13 q kk; m = in f32[2x1x7x7]; a = Add-13 s m; p = Softmax-13 a axis=3; y = MatMul-13 p v; out y",
+       "~attention", 1e-5},
+      {"q = in f32[1x3x7x4]; k = in f32[1x3x7x4]; v = in f32[1x3x7x5]; kk = Transpose-13 k perm=[0,1,3,2]; s = "
+       "MatMul-13 q kk; m = f32[7x1]; a = Mul-13 s m; p = Softmax-13 a axis=3; y = MatMul-13 p v; out y",
+       "~attention", 1e-5},
+  };
+  NET_CASES(cases);
+}
+
+TEST_MAIN({"operator", test_operator}, {"pass", test_pass})
