@@ -22,6 +22,7 @@
 #include <string.h>
 
 enum { K = ATTENTION_KEYS, ROWS = ATTENTION_ROWS, FEW = 4, TILE_ROWS = 4, TILE_VECTORS = VF_REGISTERS / 8 };
+enum { TALL = 2 * TILE_ROWS, NARROW = TILE_VECTORS / 2 }; /* a tile of as many registers, for heads of few values */
 
 /* What one block of rows works on. */
 typedef struct work {
@@ -167,7 +168,7 @@ VF_WORD void soften_row(const work *w, int64_t row, int64_t first, int64_t n_key
 /* sums = shrink sums + p v for `rows` rows and `vectors` vectors of values, or one of `count` values. */
 VF_WORD void value_tile(const work *w, int rows, int vectors, int64_t count, int64_t row, int64_t column,
                         const float *v, int64_t v_row, int64_t n_keys) {
-  vf acc[TILE_ROWS][TILE_VECTORS];
+  vf acc[TALL][TILE_VECTORS];
   for (int r = 0; r < rows; r++)
     for (int c = 0; c < vectors; c++) acc[r][c] = vf_zero();
   const float *p = w->scores + row * K;
@@ -191,8 +192,12 @@ VF_WORD void value_tile(const work *w, int rows, int vectors, int64_t count, int
 
 VF_WORD void value_rows(const work *w, int rows, int64_t row, const float *v, int64_t v_row, int64_t n_keys) {
   int64_t c = 0, n = w->s->v_dim;
-  for (; c + TILE_VECTORS * VF_LANES <= n; c += TILE_VECTORS * VF_LANES)
-    value_tile(w, rows, TILE_VECTORS, VF_LANES, row, c, v, v_row, n_keys);
+  for (; c + TILE_VECTORS * VF_LANES <= n; c += TILE_VECTORS * VF_LANES) {
+    value_tile(w, rows < TILE_ROWS ? rows : TILE_ROWS, TILE_VECTORS, VF_LANES, row, c, v, v_row, n_keys);
+    if (rows == TALL) value_tile(w, TILE_ROWS, TILE_VECTORS, VF_LANES, row + TILE_ROWS, c, v, v_row, n_keys);
+  }
+  for (; NARROW > 1 && c + NARROW * VF_LANES <= n; c += NARROW * VF_LANES)
+    value_tile(w, rows, NARROW, VF_LANES, row, c, v, v_row, n_keys);
   for (; c + VF_LANES <= n; c += VF_LANES) value_tile(w, rows, 1, VF_LANES, row, c, v, v_row, n_keys);
   if (c < n) value_tile(w, rows, 1, n - c, row, c, v, v_row, n_keys);
 }
@@ -220,7 +225,7 @@ static void block(const attention_shape *s, const attention_tensors *t, int64_t 
         memcpy(w.values + j * s->v_dim, values + j * v_row, (size_t)s->v_dim * sizeof(float));
       values = w.values, v_row = s->v_dim;
     }
-    for (; row + TILE_ROWS <= w.n_rows; row += TILE_ROWS) value_rows(&w, TILE_ROWS, row, values, v_row, n_keys);
+    for (; row + TALL <= w.n_rows; row += TALL) value_rows(&w, TALL, row, values, v_row, n_keys);
     for (; row < w.n_rows; row++) value_rows(&w, 1, row, values, v_row, n_keys);
   }
   for (int64_t r = 0; r < w.n_rows; r++) {
