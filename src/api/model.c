@@ -37,6 +37,7 @@ static ledge_status read_model(ledge_model *m, const char *folder, bool allow_li
   onnx_options options = {.folder = folder, .allow_links = allow_links};
   ledge_status status = onnx_read(bytes, size, owner, name, &options, &m->read, error);
   storage_unref(owner);
+  file_map_drop(m->map, 0, size); /* reading it has touched pages all over the weights */
   if (!status) status = file_map_check(m->map, error);
   return status;
 }
@@ -111,7 +112,6 @@ static ledge_status model_build(file_map *map, const char *folder, const ledge_m
   m->map = map;
   m->weights = weight_store_create();
   ledge_status status = m->weights ? LEDGE_OK : error_memory(error, sizeof *m, "a model");
-  if (!status) weight_store_set_map(m->weights, map);
   if (!status && options->disable_passes) status = check_pass_names(options->disable_passes, error);
   if (!status && options->disable_passes) {
     m->disable_passes = mem_strndup(options->disable_passes, strlen(options->disable_passes));

@@ -10,16 +10,10 @@
 #ifndef BACKEND_BACKEND_H
 #define BACKEND_BACKEND_H
 
-#include "base/map.h"
 #include "ops/op.h"
 
 typedef struct weight_store weight_store;
-/* Where the constants are mapped from (one reference is kept), so that weight_store_release can give pages back. */
-void weight_store_set_map(weight_store *s, file_map *map);
-/* The constant data[bytes] has been packed and is hardly read again: its pages of the mapped file are given back to the
- * system, which reads them anew if they are. Constants elsewhere are left alone. */
-void weight_store_release(weight_store *s, const void *data, size_t bytes);
-/* Fills dst[bytes] (zeroed, 64-byte aligned) from the constant. */
+/* Fills dst[bytes] (zeroed, 64-byte aligned) from the constant, which may stand at any address. */
 typedef void (*weight_pack_fn)(const void *arg, void *dst);
 
 weight_store *weight_store_create(void); /* refs = 1; NULL when out of memory */
@@ -30,6 +24,14 @@ size_t weight_store_bytes(weight_store *s);
  * made by pack(arg, dst) on the first call, the same memory afterwards. Any thread. The memory is the store's. */
 ledge_status weight_store_get(weight_store *s, const void *key, const char *kind, const int64_t *params, int n_params,
                               size_t bytes, weight_pack_fn pack, const void *arg, const void **ret, ledge_error *error);
+/* weight_store_get for the elements of a constant tensor, which is hardly read again once it is packed: the pages of a
+ * mapped file that it stands in are given back to the system, which reads them anew if they are. */
+ledge_status weight_store_pack(weight_store *s, const tensor *t, const char *kind, const int64_t *params, int n_params,
+                               size_t bytes, weight_pack_fn pack, const void *arg, const void **ret,
+                               ledge_error *error);
+/* t's elements where loads of their type may read them: t->data itself, or a copy that the store keeps as it does a
+ * packing. */
+ledge_status weight_store_aligned(weight_store *s, const tensor *t, void **ret, ledge_error *error);
 
 typedef struct kernel {
   op_fn run;            /* NULL: declined, the reference runs */
@@ -37,6 +39,7 @@ typedef struct kernel {
   size_t scratch_bytes; /* becomes op_ctx.scratch, 64-byte aligned, contents undefined */
   const char *name;     /* for profiles: "gemm_f32 avx512 14x32"; static storage */
   double multiply_adds; /* of one run; 0 where it does not count */
+  uint32_t any_address; /* bits of the inputs that run reads at any address, or does not read: see below */
 } kernel;
 
 typedef struct kernel_request {
@@ -48,6 +51,10 @@ typedef struct kernel_request {
   uint32_t isa; /* bits of cpu_isa that may be used */
 } kernel_request;
 
+/* Bits of the inputs of which a kernel of this backend takes a constant at any address: its preparation packs it, or it
+ * is copied by the byte. The others must be aligned when backend_cpu_prepare is called; and so must these, in a second
+ * call, where the kernel does not say in any_address that it does without. */
+uint32_t backend_cpu_any_address(const node *n);
 /* Never fails for a node that it does not know: that is a decline. */
 ledge_status backend_cpu_prepare(const kernel_request *r, kernel *ret, ledge_error *error);
 

@@ -308,3 +308,13 @@ void file_map_drop(const file_map *m, size_t offset, size_t bytes) {
   end = offset + bytes == m->size ? atomic_load(&m->slot->end) : end & ~(map_page_bytes - 1);
   if (start < end) madvise((void *)start, end - start, MADV_DONTNEED);
 }
+
+void file_map_drop_at(const void *data, size_t bytes) {
+  uintptr_t start = (uintptr_t)data;
+  map_slot *s = bytes ? map_slot_at(start) : NULL;
+  if (!s) return;
+  uintptr_t most = atomic_load(&s->end), end = bytes < most - start ? start + bytes : most;
+  start &= ~(map_page_bytes - 1);
+  end = (end + map_page_bytes - 1) & ~(map_page_bytes - 1);
+  madvise((void *)start, end - start, MADV_DONTNEED);
+}

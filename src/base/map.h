@@ -44,5 +44,8 @@ bool file_map_identity(const file_map *m, file_identity *ret_identity);
 /* Lets the system take back the memory of the whole pages of [offset, offset + bytes): they are read anew if touched.
  */
 void file_map_drop(const file_map *m, size_t offset, size_t bytes);
+/* The same for the pages around `data`, in whichever mapped file it lies (and which the caller keeps alive): the first
+ * and the last, which others share, too. Nothing happens where it lies in none. */
+void file_map_drop_at(const void *data, size_t bytes);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 mem_stats mem_stats_global = {.fail_after = -1};
 
@@ -50,6 +51,16 @@ void *mem_alloc_aligned(size_t bytes, size_t align) {
 void mem_free(void *block) {
   if (block) atomic_fetch_add_explicit(&mem_stats_global.frees, 1, memory_order_relaxed);
   free(block);
+}
+
+void mem_prefer_huge_pages(void *start, size_t bytes) {
+#ifdef MADV_HUGEPAGE
+  /* A part of a huge page cannot become one. */
+  uintptr_t from = mem_align((size_t)(uintptr_t)start, MEM_HUGE_PAGE), end = (uintptr_t)start + bytes;
+  if (from < end) madvise((void *)from, (end - from) & ~(uintptr_t)(MEM_HUGE_PAGE - 1), MADV_HUGEPAGE);
+#else
+  (void)start, (void)bytes;
+#endif
 }
 
 char *mem_strndup(const char *text, size_t size) {

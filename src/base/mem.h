@@ -14,6 +14,9 @@ void *mem_alloc_array(size_t count, size_t each); /* zeroed, product checked */
 void *mem_realloc(void *block, size_t bytes);     /* as realloc; the old block stands on failure */
 void *mem_alloc_aligned(size_t bytes, size_t align); /* align is a power of two; freed by mem_free */
 void mem_free(void *block);
+/* Asks the system to back the memory by huge pages where it has them to give: for large blocks that are read a lot. */
+enum { MEM_HUGE_PAGE = 2 << 20 };
+void mem_prefer_huge_pages(void *start, size_t bytes);
 char *mem_strndup(const char *text, size_t size);
 
 /* What the tests read and set. `fail_after` < 0: never; n: the allocation after n more fails, and all after it if

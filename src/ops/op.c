@@ -168,7 +168,7 @@ static ledge_status eval_call(op_host *h, op_ctx *c, const graph *g, const value
 
 static bool eval_cancelled(op_host *h) { return false; }
 
-ledge_status op_eval(op_ctx *c) {
+static ledge_status eval_aligned(op_ctx *c) {
   static const op_host heap = {eval_alloc, eval_call, eval_cancelled};
   op_host host = heap;
   if (!c->host) c->host = &host;
@@ -185,4 +185,33 @@ ledge_status op_eval(op_ctx *c) {
     for (int i = 0; i < c->n_out; i++)
       if (c->out[i]) value_deinit(c->out[i]);
   return status;
+}
+
+/* The same for constants of a mapped file that stand at no multiple of their elements' size: op_eval's own copies. */
+static ledge_status eval_unaligned(op_ctx *c) {
+  const value *const *given = c->in;
+  const value **in = mem_alloc_array((size_t)c->n_in, sizeof *in);
+  value *copies = mem_alloc_array((size_t)c->n_in, sizeof *copies);
+  ledge_status status =
+      in && copies ? LEDGE_OK : error_memory(c->error, (size_t)c->n_in * sizeof *copies, "aligned constants");
+  for (int i = 0; !status && i < c->n_in; i++) {
+    in[i] = given[i];
+    if (!in[i] || tensor_is_aligned(&in[i]->tensor)) continue;
+    status = tensor_copy(&copies[i].tensor, &given[i]->tensor, c->error);
+    copies[i].kind = VALUE_TENSOR;
+    in[i] = &copies[i];
+  }
+  c->in = in;
+  if (!status) status = eval_aligned(c);
+  c->in = given;
+  for (int i = 0; copies && i < c->n_in; i++) value_deinit(&copies[i]);
+  mem_free(copies);
+  mem_free(in);
+  return status;
+}
+
+ledge_status op_eval(op_ctx *c) {
+  for (int i = 0; i < c->n_in; i++)
+    if (c->in[i] && !tensor_is_aligned(&c->in[i]->tensor)) return eval_unaligned(c);
+  return eval_aligned(c);
 }

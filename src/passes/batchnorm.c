@@ -3,6 +3,8 @@
  *
  *   s * (W x + b) + t  =  (s W) x + (s b + t)
  */
+#include "base/compiler.h"
+#include "base/map.h"
 #include "passes/pass.h"
 
 #include <math.h>
@@ -13,7 +15,7 @@ typedef struct affine {
 } affine;
 
 static bool bn_affine(pass_run *p, const node *n, int64_t channels, affine *a) {
-  const float *f[5] = {NULL};
+  const unaligned_f32 *f[5] = {NULL};
   if (n->n_out > 1 && n->out[1] != VALUE_ABSENT) return false;
   if (node_attr_int(n, "training_mode", 0) || node_attr_int(n, "spatial", 1) != 1 ||
       (n->version < 7 && !node_attr_int(n, "is_test", 0)))
@@ -41,7 +43,7 @@ static bool binary_affine(pass_run *p, const node *n, value_id x, int rank, int6
   if (!t) return false;
   bool one = tensor_elements(t) == 1;
   for (int64_t i = 0; i < channels; i++) {
-    double v = ((const float *)t->data)[one ? 0 : i];
+    double v = ((const unaligned_f32 *)t->data)[one ? 0 : i];
     a->s[i] = mul ? v : 1;
     a->t[i] = mul ? 0 : v;
   }
@@ -50,7 +52,7 @@ static bool binary_affine(pass_run *p, const node *n, value_id x, int rank, int6
 
 /* W of Conv is [out, in / groups, ...], of ConvTranspose [in, out / groups, ...]. */
 static void scale_weights(const tensor *w, bool transposed, int64_t groups, const double *s, float *dst) {
-  const float *src = w->data;
+  const unaligned_f32 *src = w->data;
   int64_t inner = tensor_span(w, 2, w->rank), d0 = w->dims[0], d1 = w->dims[1];
   for (int64_t i = 0; i < d0; i++)
     for (int64_t k = 0; k < d1; k++) {
@@ -69,7 +71,8 @@ static ledge_status fold_into(pass_run *p, node *conv, node *n, const affine *a,
   if (w_new == VALUE_ABSENT || b_new == VALUE_ABSENT) return error_memory(p->error, tensor_bytes(w), "folded weights");
   scale_weights(w, transposed, node_attr_int(conv, "group", 1), a->s, w_data);
   for (int64_t i = 0; i < channels; i++)
-    ((float *)b_data)[i] = (float)(a->t[i] + a->s[i] * (b ? ((const float *)b->data)[i] : 0));
+    ((float *)b_data)[i] = (float)(a->t[i] + a->s[i] * (b ? ((const unaligned_f32 *)b->data)[i] : 0));
+  file_map_drop_at(w->data, tensor_bytes(w));
   const value_id in[] = {conv->in[0], w_new, b_new};
   const node old = *conv;
   value_id out = n->out[0];

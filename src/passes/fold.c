@@ -1,6 +1,8 @@
 /* passes/fold: computes at load time what depends on constants alone. Weights that a model stores as a chain of
  * operators (casts, reshapes, dequantised once) become constants; a node whose result is much larger than what it reads
  * stays. */
+#include "base/error.h"
+#include "base/map.h"
 #include "passes/pass.h"
 
 enum { FOLD_BYTES_MAX = 64 << 20, FOLD_GROWTH_FREE = 1 << 16 };
@@ -12,6 +14,47 @@ static bool can_fold(const pass_run *p, const node *n) {
     if (n->in[i] != VALUE_ABSENT && !pass_constant(p, n->in[i])) return false;
   /* Quantised weights are small, and the integer kernels want them so. */
   return !node_is(n, "", "DequantizeLinear");
+}
+
+static ledge_status become_constant(pass_run *p, node *n, const tensor *t) {
+  graph_value *v = &p->g->values[n->out[0]];
+  v->constant = t;
+  v->producer = -1;
+  pass_kill(p, n);
+  return LEDGE_OK;
+}
+
+/* A Constant's tensor, and another shape of a constant: the elements are there, and stay where they are. */
+static ledge_status fold_in_place(pass_run *p, node *n, bool *ret_done) {
+  *ret_done = false;
+  if (n->n_out != 1 || n->out[0] == VALUE_ABSENT) return LEDGE_OK;
+  const attr *a = node_is(n, "", "Constant") && n->n_attrs == 1 ? node_attr(n, "value") : NULL;
+  if (a && a->type == ATTR_TENSOR && a->t->dtype != LEDGE_STRING) {
+    *ret_done = true;
+    return become_constant(p, n, a->t);
+  }
+  if (!(n->def->flags & OP_ALIAS) || n->n_in < 1 || n->n_in > 8 || n->in[0] == VALUE_ABSENT) return LEDGE_OK;
+  value in[8] = {0}, out = {0};
+  const value *ins[8] = {NULL};
+  value *outs[1] = {&out};
+  for (int i = 0; i < n->n_in; i++) {
+    if (n->in[i] == VALUE_ABSENT) continue;
+    in[i] = (value){.kind = VALUE_TENSOR, .tensor = *pass_constant(p, n->in[i])};
+    in[i].tensor.own = NULL;
+    ins[i] = &in[i];
+  }
+  op_ctx c = {.node = n, .def = n->def, .n_in = n->n_in, .n_out = 1, .in = ins, .out = outs, .inferring = true};
+  if (op_infer(&c) || out.kind != VALUE_TENSOR || out.tensor.dtype != in[0].tensor.dtype) {
+    value_deinit(&out);
+    return LEDGE_OK;
+  }
+  tensor *t = arena_alloc(&p->g->model->arena, sizeof *t);
+  if (!t) return error_memory(p->error, sizeof *t, "a constant");
+  *t = out.tensor;
+  t->data = in[0].tensor.data;
+  t->own = NULL;
+  *ret_done = true;
+  return become_constant(p, n, t);
 }
 
 /* One node with constant inputs: outputs become constants of the graph. */
@@ -66,6 +109,8 @@ static ledge_status fold_node(pass_run *p, node *n) {
       if (fits && !status) {
         for (int i = 0; i < n->n_out; i++)
           if (n->out[i] != VALUE_ABSENT) g->values[n->out[i]].producer = -1;
+        for (int i = 0; i < n->n_in; i++)
+          if (ins[i]) file_map_drop_at(in[i].tensor.data, tensor_bytes(&in[i].tensor));
         p->folded_bytes += made;
         pass_kill(p, n);
       }
@@ -80,7 +125,12 @@ static ledge_status fold_node(pass_run *p, node *n) {
 }
 
 ledge_status pass_fold(pass_run *p) {
-  for (int i = 0; i < p->g->n_nodes; i++)
-    if (can_fold(p, &p->g->nodes[i])) TRY(fold_node(p, &p->g->nodes[i]));
+  for (int i = 0; i < p->g->n_nodes; i++) {
+    node *n = &p->g->nodes[i];
+    bool done;
+    if (!can_fold(p, n)) continue;
+    TRY(fold_in_place(p, n, &done));
+    if (!done) TRY(fold_node(p, n));
+  }
   return LEDGE_OK;
 }

@@ -9,6 +9,7 @@
  * rounded on the way, as ONNX Runtime has it; operators that only move elements follow where their input has gone.
  * Where the rounding can be seen, it is done: at graph outputs, before operators that compare, round or pick (their
  * results would jump), at the model's own Casts to 16 bits, and at whatever is not named here. */
+#include "base/map.h"
 #include "kernels/convert/convert.h"
 #include "passes/pass.h"
 
@@ -191,7 +192,15 @@ static ledge_status convert_constant(half *h, const tensor *t, value_id *ret) {
   void *data;
   *ret = pass_new_constant(h->p, LEDGE_F32, t->rank, t->dims, &data);
   if (*ret == VALUE_ABSENT) return error_memory(h->p->error, 2 * tensor_bytes(t), "a weight in float32");
-  (t->dtype == LEDGE_F16 ? convert_f16_to_f32 : convert_bf16_to_f32)(t->data, data, tensor_elements(t), NULL);
+  /* By the piece: those of a mapped file need not be aligned. */
+  uint16_t piece[4096];
+  const int64_t n = tensor_elements(t), most = sizeof piece / sizeof *piece;
+  for (int64_t i = 0; i < n; i += most) {
+    int64_t count = n - i < most ? n - i : most;
+    memcpy(piece, (const char *)t->data + (size_t)i * sizeof *piece, (size_t)count * sizeof *piece);
+    (t->dtype == LEDGE_F16 ? convert_f16_to_f32 : convert_bf16_to_f32)(piece, (float *)data + i, count, NULL);
+  }
+  file_map_drop_at(t->data, tensor_bytes(t));
   return LEDGE_OK;
 }
 

@@ -9,6 +9,7 @@
  *   x --T--> x' -> ledge.Conv -> v' -> Relu -> w' -> ledge.MaxPool -> u' --T--> u -> Reshape
  *
  * dim k of the channels-first form stands at: 0 -> 0, 1 -> rank - 1, k >= 2 -> k - 1. */
+#include "base/compiler.h"
 #include "passes/pass.h"
 
 #include <math.h>
@@ -111,7 +112,7 @@ static ledge_status move_pool(layout *l, int i, const char *op) {
 
 static ledge_status move_batchnorm(layout *l, int i) {
   const node *n = &l->p->g->nodes[i];
-  const float *f[5] = {NULL};
+  const unaligned_f32 *f[5] = {NULL};
   int64_t channels = -1;
   if (n->version < 7 || node_attr_int(n, "training_mode", 0) || (n->n_out > 1 && n->out[1] != VALUE_ABSENT))
     return LEDGE_OK;

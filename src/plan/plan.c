@@ -137,7 +137,8 @@ static ledge_status add_step(builder *b, const op_ctx *c, int index, bool dynami
 
 static ledge_status fold_node(builder *b, op_ctx *c, const node *n, size_t bytes) {
   plan *p = b->p;
-  if (n->def->flags & OP_ALIAS && n->n_in > 0 && p->values[n->in[0]].place == PLAN_CONSTANT && c->out[0]) {
+  if (n->def->flags & OP_ALIAS && n->n_in > 0 && p->values[n->in[0]].place == PLAN_CONSTANT && c->out[0] &&
+      c->out[0]->tensor.dtype == p->values[n->in[0]].v.tensor.dtype) {
     const tensor *x = &p->values[n->in[0]].v.tensor;
     tensor shaped = c->out[0]->tensor;
     tensor_share(&c->out[0]->tensor, x);
@@ -186,7 +187,8 @@ static ledge_status add_step(builder *b, const op_ctx *c, int index, bool dynami
   if (dynamic) {
     for (int i = 0; i < n->n_out; i++)
       if (n->out[i] != VALUE_ABSENT) value_deinit(&p->values[n->out[i]].v);
-    return LEDGE_OK;
+    weight_store *weights = step_weights(p, s, b->o);
+    return weights ? plan_align_step(p, s, b->o, weights, b->error) : plan_memory_error(b);
   }
   const plan_value *x = n->n_in && n->in[0] != VALUE_ABSENT ? &p->values[n->in[0]] : NULL;
   if (n->def->flags & OP_ALIAS && x && x->place != PLAN_CONSTANT && n->out[0] != VALUE_ABSENT && n->n_out == 1) {
@@ -195,11 +197,10 @@ static ledge_status add_step(builder *b, const op_ctx *c, int index, bool dynami
     p->n_steps--; /* nothing to do at run time: only the pointers are set */
     return LEDGE_OK;
   }
-  if (b->o->reference_only) return LEDGE_OK;
-  kernel k = {0};
-  kernel_request r = {&s->ctx, s->constant, b->o->threads, &p->memory, step_weights(p, s, b->o), b->o->isa};
-  if (!r.weights) return plan_memory_error(b);
-  ledge_status status = backend_cpu_prepare(&r, &k, b->error);
+  kernel k;
+  weight_store *weights = step_weights(p, s, b->o);
+  if (!weights) return plan_memory_error(b);
+  ledge_status status = plan_prepare_step(p, s, b->o, weights, &p->memory, &k, b->error);
   if (status) return node_error(b, n, status);
   if (k.run) {
     s->run = k.run;
@@ -411,6 +412,7 @@ ledge_status plan_create(const graph *g, const value *const *inputs, const value
   p->values = arena_alloc_array(&p->memory, (size_t)g->n_values, sizeof *p->values);
   ledge_status status = p->values ? plan_seed(&b, inputs, captures) : plan_memory_error(&b);
   if (!status) status = plan_nodes(&b);
+  if (!status) status = plan_align_shared(p, options->weights, error);
   if (!status) {
     plan_lifetimes(&b);
     plan_inplace(&b);
@@ -440,12 +442,10 @@ ledge_status plan_prepare_dynamic(plan *p, plan_step *s, const plan_options *opt
   arena_deinit(&s->kernel_arena);
   s->run = s->ctx.def->run;
   s->ctx.kernel = s->ctx.scratch = NULL;
-  kernel k = {0};
-  /* A backend may take what it is shown as constant: only constants of the plan are. */
-  kernel_request r = {&s->ctx,     s->constant, options->threads, &s->kernel_arena, step_weights(p, s, options),
-                      options->isa};
-  if (!r.weights) return error_memory(error, 0, "packed weights");
-  TRY(backend_cpu_prepare(&r, &k, error));
+  kernel k;
+  weight_store *weights = step_weights(p, s, options);
+  if (!weights) return error_memory(error, 0, "packed weights");
+  TRY(plan_prepare_step(p, s, options, weights, &s->kernel_arena, &k, error));
   if (!k.run) return LEDGE_OK;
   if (k.scratch_bytes && !(s->ctx.scratch = arena_alloc_aligned(&s->kernel_arena, k.scratch_bytes, 64)))
     return error_memory(error, k.scratch_bytes, "a kernel's scratch");

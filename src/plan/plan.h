@@ -89,6 +89,18 @@ bool plan_fits(const plan *p, const value *const *inputs, const value *const *ca
 /* Asks the backend for a kernel for a dynamic step whose inputs' and outputs' shapes are set now. */
 ledge_status plan_prepare_dynamic(plan *p, plan_step *s, const plan_options *options, ledge_error *error);
 
+/* plan/align.c: constants of a mapped file that stand at no multiple of their elements' size. Inputs of such get an
+ * aligned copy of the store's, unless a kernel takes them as they are; what is changed of ctx lives in p->memory. */
+/* s->ctx's kernel, or none where the backend declines or must not be asked: *ret is zeroed then. `state`: the memory of
+ * the kernel. */
+ledge_status plan_prepare_step(plan *p, plan_step *s, const plan_options *options, weight_store *weights, arena *state,
+                               kernel *ret, ledge_error *error);
+/* The inputs that no kernel of the backend takes unaligned, before a dynamic step's first run. */
+ledge_status plan_align_step(plan *p, plan_step *s, const plan_options *options, weight_store *weights,
+                             ledge_error *error);
+/* Constants that others read: graph outputs, and what subgraphs capture without knowing it for a constant. */
+ledge_status plan_align_shared(plan *p, weight_store *weights, ledge_error *error);
+
 /* plan/memory.c: lifetimes are set; gives each PLAN_ARENA value and each step's scratch an offset. */
 typedef struct memory_block {
   size_t bytes, offset;

@@ -100,6 +100,13 @@ size_t tensor_bytes(const tensor *t) {
   return dtype_array_bytes(t->dtype, tensor_elements(t), &bytes) ? bytes : SIZE_MAX;
 }
 
+bool tensor_is_aligned(const tensor *t) {
+  size_t bytes = dtype_bytes(t->dtype);
+  if (t->dtype == LEDGE_STRING) bytes = _Alignof(ledge_string);
+  if (t->dtype == LEDGE_C64 || t->dtype == LEDGE_C128) bytes /= 2;
+  return bytes < 2 || (uintptr_t)t->data % bytes == 0;
+}
+
 int64_t tensor_span(const tensor *t, int from, int to) {
   int64_t n = 1;
   for (int i = from; i < to; i++) n *= t->dims[i];

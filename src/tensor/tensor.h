@@ -5,6 +5,9 @@
  *   storage  what keeps the elements alive: refcounted, or NULL where the memory is borrowed (a planned arena, a mapped
  *            file or the caller's own buffer) and its owner outlives the tensor
  *
+ * Floats of a constant in a mapped file stand where the file has them, maybe at no multiple of their size
+ * (tensor_is_aligned); everything else is aligned.
+ *
  * A tensor whose `data` is NULL has a shape and no contents (during inference), or no elements at all.
  * Strings: the elements are ledge_string; their bytes belong to the same storage (storage_strings).
  */
@@ -52,6 +55,8 @@ int shape_broadcast(int rank_a, const int64_t *a, int rank_b, const int64_t *b, 
 char *shape_print(int rank, const int64_t *dims, char *text, size_t size);
 
 static inline int64_t tensor_elements(const tensor *t) { return shape_elements(t->rank, t->dims); }
+/* Do its elements stand where loads of their type may read them? (True where there are none.) */
+bool tensor_is_aligned(const tensor *t);
 size_t tensor_bytes(const tensor *t); /* of its elements; SIZE_MAX when that overflows */
 static inline bool tensor_same_shape(const tensor *a, const tensor *b) {
   return shape_equal(a->rank, a->dims, b->rank, b->dims);

@@ -196,7 +196,7 @@ static void test_many_files(void) {
   model_destroy(m);
 }
 
-/* A thousand tensors out of one large file at an odd offset would each be copied: the limit says no in time. */
+/* A thousand tables out of one large file at an odd offset would each be copied: the limit says no in time. */
 static void test_amplified(void) {
   ledge_error e = {0};
   char path[256], name[16];
@@ -206,7 +206,7 @@ static void test_amplified(void) {
   msg g = make_unary("F");
   for (int i = 0; i < 1000; i++) {
     snprintf(name, sizeof name, "w%d", i);
-    msg t = make_tensor(name, 1, "1048000", NULL, 0);
+    msg t = make_tensor(name, LEDGE_I64, "524000", NULL, 0);
     put_int(&t, 14, 1);
     put_pair(&t, 13, "location", "zeros.bin");
     put_pair(&t, 13, "offset", "1");

@@ -3,6 +3,8 @@
 #include "base/error.h"
 #include "ops/fused.h"
 
+enum { CONV_WEIGHTS = 1u << 1 }; /* the input that is packed */
+
 typedef struct conv_state {
   conv_f32_plan plan;
   const void *packed;
@@ -10,7 +12,8 @@ typedef struct conv_state {
 
 typedef struct conv_pack_args {
   const conv_f32_plan *plan;
-  const float *weights, *bias;
+  const void *weights;
+  const float *bias;
 } conv_pack_args;
 
 static void conv_pack(const void *arg, void *dst) {
@@ -54,10 +57,10 @@ static ledge_status conv_prepare(const kernel_request *r, kernel *ret, ledge_err
                          s->plan.layout[2],
                          s->plan.layout[3]};
   const conv_pack_args args = {&s->plan, w->data, cpu_f32(b)};
-  TRY(weight_store_get(r->weights, w->data, "conv_f32", key, (int)(sizeof key / sizeof *key), s->plan.packed_bytes,
-                       conv_pack, &args, &s->packed, error));
-  weight_store_release(r->weights, w->data, tensor_bytes(w));
-  *ret = (kernel){conv_run, s, s->plan.scratch_bytes, conv_algo_name(s->plan.params.algo), conv_multiply_adds(&p)};
+  TRY(weight_store_pack(r->weights, w, "conv_f32", key, (int)(sizeof key / sizeof *key), s->plan.packed_bytes,
+                        conv_pack, &args, &s->packed, error));
+  *ret = (kernel){conv_run,    s, s->plan.scratch_bytes, conv_algo_name(s->plan.params.algo), conv_multiply_adds(&p),
+                  CONV_WEIGHTS};
   return LEDGE_OK;
 }
 
@@ -68,7 +71,8 @@ typedef struct convtranspose_state {
 
 typedef struct convtranspose_pack_args {
   const convtranspose_f32_plan *plan;
-  const float *weights, *bias;
+  const void *weights;
+  const float *bias;
 } convtranspose_pack_args;
 
 static void convtranspose_pack(const void *arg, void *dst) {
@@ -97,16 +101,16 @@ static ledge_status convtranspose_prepare(const kernel_request *r, kernel *ret, 
   int64_t key[12] = {(int64_t)(uintptr_t)(b ? b->data : NULL), (int64_t)(uintptr_t)s->plan.gemm, p.groups};
   for (int i = 0; i < p.rank; i++) key[3 + i] = p.stride[i], key[6 + i] = p.dilation[i], key[9 + i] = p.pad_begin[i];
   const convtranspose_pack_args args = {&s->plan, w->data, cpu_f32(b)};
-  TRY(weight_store_get(r->weights, w->data, "convtranspose_f32", key, 12, s->plan.packed_bytes, convtranspose_pack,
-                       &args, &s->packed, error));
+  TRY(weight_store_pack(r->weights, w, "convtranspose_f32", key, 12, s->plan.packed_bytes, convtranspose_pack, &args,
+                        &s->packed, error));
   double n = (double)p.batch * (double)p.channels_in * (double)(p.channels_out / p.groups);
   for (int i = 0; i < p.rank; i++) n *= (double)p.in[i] * (double)p.kernel[i];
-  *ret = (kernel){convtranspose_run, s, s->plan.scratch_bytes, "convtranspose", n};
+  *ret = (kernel){convtranspose_run, s, s->plan.scratch_bytes, "convtranspose", n, CONV_WEIGHTS};
   return LEDGE_OK;
 }
 
 const cpu_row cpu_rows_conv[] = {
-    {"ledge", "Conv", conv_prepare},
-    {"ledge", "ConvTranspose", convtranspose_prepare},
+    {"ledge", "Conv", conv_prepare, CONV_WEIGHTS},
+    {"ledge", "ConvTranspose", convtranspose_prepare, CONV_WEIGHTS},
     {0},
 };

@@ -19,6 +19,14 @@ void *cpu_state(const kernel_request *r, size_t bytes, ledge_error *error) {
   return state;
 }
 
+uint32_t backend_cpu_any_address(const node *n) {
+  uint32_t bits = 0;
+  for (int k = 0; cpu_kinds[k]; k++)
+    for (const cpu_row *row = cpu_kinds[k]; row->op; row++)
+      if (!strcmp(row->op, n->op) && !strcmp(row->domain, n->domain)) bits |= row->any_address;
+  return bits;
+}
+
 ledge_status backend_cpu_prepare(const kernel_request *r, kernel *ret, ledge_error *error) {
   const node *n = r->ctx->node;
   *ret = (kernel){0};

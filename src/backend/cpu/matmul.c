@@ -14,9 +14,11 @@ typedef struct matmul_state {
   const int64_t *a_offsets, *b_offsets, *c_offsets;
 } matmul_state;
 
+enum { MATMUL_B = 1u << 1 }; /* the input that is packed */
+
 typedef struct matmul_pack_args {
   const gemm_f32_plan *plan;
-  const float *b;
+  const void *b;
   int64_t stride_k, stride_n;
   float scale;
 } matmul_pack_args;
@@ -81,13 +83,16 @@ static ledge_status matmul_finish(const kernel_request *r, matmul_state *s, cons
     const int64_t key[] = {p->n, p->k, s->b_stride_k, s->b_stride_n, alpha.i, (int64_t)(uintptr_t)s->plan.variant};
     const matmul_pack_args args = {&s->plan, b->data, s->b_stride_k, s->b_stride_n, s->alpha};
     const void *packed;
-    TRY(weight_store_get(r->weights, b->data, "gemm_f32", key, (int)(sizeof key / sizeof *key), s->plan.packed_b_bytes,
-                         matmul_pack, &args, &packed, error));
+    TRY(weight_store_pack(r->weights, b, "gemm_f32", key, (int)(sizeof key / sizeof *key), s->plan.packed_b_bytes,
+                          matmul_pack, &args, &packed, error));
     s->packed = packed;
-    weight_store_release(r->weights, b->data, tensor_bytes(b));
   }
-  *ret = (kernel){matmul_run, s, s->plan.scratch_bytes, gemm_f32_plan_name(&s->plan),
-                  (double)s->n_batch * (double)p->m * (double)p->n * (double)p->k};
+  *ret = (kernel){matmul_run,
+                  s,
+                  s->plan.scratch_bytes,
+                  gemm_f32_plan_name(&s->plan),
+                  (double)s->n_batch * (double)p->m * (double)p->n * (double)p->k,
+                  s->packed ? MATMUL_B : 0};
   return LEDGE_OK;
 }
 
@@ -145,8 +150,8 @@ static ledge_status gemm_prepare(const kernel_request *r, kernel *ret, ledge_err
 }
 
 const cpu_row cpu_rows_matmul[] = {
-    {"", "MatMul", matmul_prepare},
-    {"ledge", "MatMul", matmul_prepare},
-    {"", "Gemm", gemm_prepare},
+    {"", "MatMul", matmul_prepare, MATMUL_B},
+    {"ledge", "MatMul", matmul_prepare, MATMUL_B},
+    {"", "Gemm", gemm_prepare, MATMUL_B},
     {0},
 };

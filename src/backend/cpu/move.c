@@ -180,6 +180,8 @@ static ledge_status slice_prepare(const kernel_request *r, kernel *ret, ledge_er
 
 /* ---- Gather ---- */
 
+enum { GATHER_DATA = 1u << 0 }; /* a table stays in the file, and its rows are copied by the byte */
+
 typedef struct gather_state {
   int64_t outer, limit, n;
   size_t row_bytes;
@@ -210,7 +212,7 @@ static ledge_status gather_prepare(const kernel_request *r, kernel *ret, ledge_e
   s->limit = x->dims[axis];
   s->n = tensor_elements(indices);
   s->row_bytes = (size_t)tensor_span(x, axis + 1, x->rank) * dtype_bytes(x->dtype);
-  *ret = (kernel){gather_run, s, 0, "gather", 0};
+  *ret = (kernel){gather_run, s, 0, "gather", 0, GATHER_DATA};
   return LEDGE_OK;
 }
 
@@ -220,6 +222,6 @@ const cpu_row cpu_rows_move[] = {
     {"", "Split", split_prepare},
     {"", "Slice", slice_prepare},
     {"", "Expand", expand_prepare},
-    {"", "Gather", gather_prepare},
+    {"", "Gather", gather_prepare, GATHER_DATA},
     {0},
 };

@@ -106,8 +106,8 @@ static ledge_status qconv_finish(const kernel_request *r, qconv_state *s, const 
   void *temp = mem_alloc(s->plan.temp_bytes);
   if (!temp) return error_memory(error, s->plan.temp_bytes, "packing weights");
   const qconv_pack_args args = {&s->plan, w->data, w_zero, temp};
-  ledge_status status = weight_store_get(r->weights, w->data, "qlinear_conv", key, (int)(sizeof key / sizeof *key),
-                                         s->plan.packed_bytes, qconv_pack, &args, &s->packed, error);
+  ledge_status status = weight_store_pack(r->weights, w, "qlinear_conv", key, (int)(sizeof key / sizeof *key),
+                                          s->plan.packed_bytes, qconv_pack, &args, &s->packed, error);
   mem_free(temp);
   if (status) return status;
   double n = (double)p->batch * (double)p->channels_out * (double)s->plan.k * (double)s->plan.out_span;
@@ -231,8 +231,8 @@ static ledge_status qmatmul_finish(const kernel_request *r, qmatmul_state *s, ke
     const int64_t key[] = {(int64_t)(uintptr_t)(b_zero ? b_zero->data : NULL), (int64_t)(uintptr_t)s->gemm, s->shape.k,
                            s->shape.n, is_signed(b)};
     const qmatmul_pack_args args = {s, b, b_zero};
-    TRY(weight_store_get(r->weights, b->data, "gemm_i8", key, (int)(sizeof key / sizeof *key), s->packed_bytes,
-                         qmatmul_pack, &args, &s->packed, error));
+    TRY(weight_store_pack(r->weights, b, "gemm_i8", key, (int)(sizeof key / sizeof *key), s->packed_bytes, qmatmul_pack,
+                          &args, &s->packed, error));
   }
   size_t scratch = (s->packed ? 0 : s->packed_bytes) + (s->multiplier ? sums : 0);
   *ret = (kernel){qmatmul_run, s, scratch, "gemm_i8",

@@ -9,6 +9,7 @@
 #include "kernels/rnn/rnn.h"
 #include "backend/cpu/rows.h"
 #include "base/error.h"
+#include "base/map.h"
 #include "kernels/gemm/gemm.h"
 
 typedef struct rnn_direction {
@@ -17,6 +18,8 @@ typedef struct rnn_direction {
   const float *late_bias;      /* GRU, linear_before_reset: [0, 0, recurrent bias of the candidate] */
   rnn_options options;
 } rnn_direction;
+
+enum { RNN_WEIGHTS = 1u << 1 | 1u << 2 }; /* the inputs that are packed */
 
 typedef struct rnn_state {
   bool lstm, reset_after, reverse; /* reset_after: linear_before_reset */
@@ -89,7 +92,7 @@ static ledge_status rnn_run(op_ctx *c) {
 
 typedef struct rnn_pack_args {
   const gemm_f32_plan *plan;
-  const float *w;
+  const void *w;
 } rnn_pack_args;
 
 /* W and R are stored [gate rows, inner]: transposed for the product. */
@@ -98,8 +101,8 @@ static void rnn_pack(const void *arg, void *dst) {
   gemm_f32_pack_b(a->plan, a->w, 1, a->plan->params.k, 1, dst, NULL);
 }
 
-static ledge_status rnn_packed(const kernel_request *r, const gemm_f32_plan *plan, const float *w, const float **ret,
-                               ledge_error *error) {
+static ledge_status rnn_packed(const kernel_request *r, const gemm_f32_plan *plan, const unaligned_f32 *w,
+                               const float **ret, ledge_error *error) {
   const int64_t key[] = {plan->params.n, plan->params.k, (int64_t)(uintptr_t)plan->variant};
   const rnn_pack_args args = {plan, w};
   const void *packed;
@@ -189,8 +192,8 @@ static ledge_status rnn_prepare(const kernel_request *r, kernel *ret, ledge_erro
   int64_t n = s->hidden, width = s->gates * n;
   for (int64_t d = 0; d < s->directions; d++) {
     rnn_direction *k = &s->dir[d];
-    const float *own = (const float *)rec->data + d * width * n;
-    TRY(rnn_packed(r, &s->in, (const float *)w->data + d * width * s->input, &k->w, error));
+    const unaligned_f32 *own = (const unaligned_f32 *)rec->data + d * width * n;
+    TRY(rnn_packed(r, &s->in, (const unaligned_f32 *)w->data + d * width * s->input, &k->w, error));
     TRY(rnn_packed(r, &s->rec, own, &k->r, error));
     if (!s->lstm && !s->reset_after) TRY(rnn_packed(r, &s->late, own + 2 * n * n, &k->r_late, error));
     TRY(rnn_bias(r, s, cpu_f32(op_in(c, 3)), d, error));
@@ -201,12 +204,14 @@ static ledge_status rnn_prepare(const kernel_request *r, kernel *ret, ledge_erro
       k->options.peep_f = p + d * 3 * n + 2 * n;
   }
   double adds = (double)s->directions * (double)s->steps * (double)s->batch * (double)width * (double)(s->input + n);
-  *ret = (kernel){rnn_run, s, rnn_scratch(s), s->lstm ? "lstm" : "gru", adds};
+  file_map_drop_at(w->data, tensor_bytes(w));
+  file_map_drop_at(rec->data, tensor_bytes(rec));
+  *ret = (kernel){rnn_run, s, rnn_scratch(s), s->lstm ? "lstm" : "gru", adds, RNN_WEIGHTS};
   return LEDGE_OK;
 }
 
 const cpu_row cpu_rows_rnn[] = {
-    {"", "LSTM", rnn_prepare},
-    {"", "GRU", rnn_prepare},
+    {"", "LSTM", rnn_prepare, RNN_WEIGHTS},
+    {"", "GRU", rnn_prepare, RNN_WEIGHTS},
     {0},
 };

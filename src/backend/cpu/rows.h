@@ -10,6 +10,7 @@ typedef ledge_status (*cpu_prepare_fn)(const kernel_request *r, kernel *ret, led
 typedef struct cpu_row {
   const char *domain, *op;
   cpu_prepare_fn prepare;
+  uint32_t any_address; /* bits of inputs: see backend_cpu_any_address */
 } cpu_row;
 
 /* Kernel state in the request's arena; NULL + error when out of memory. */

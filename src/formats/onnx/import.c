@@ -254,7 +254,11 @@ static ledge_status add_node(onnx_in *in, onnx_scope *s, const onnx_node *n) {
   property *metadata = NULL;
   int n_attrs = 0, version;
   TRY(onnx_opset_version(in, s->call, n->domain, &version));
-  TRY(onnx_read_attrs(in, s, n->whole, n->n_attrs, &attrs, &n_attrs));
+  bool outer = in->any_address;
+  in->any_address = !n->domain.size && onnx_equal(n->op, "Constant");
+  ledge_status status = onnx_read_attrs(in, s, n->whole, n->n_attrs, &attrs, &n_attrs);
+  in->any_address = outer;
+  TRY(status);
   TRY(resolve_ids(in, s, n));
   char local_domain[101], local_op[101]; /* graph_add_node copies; only a long one costs a copy here */
   TRY(node_name(in, s, n->name, &name));
@@ -402,7 +406,10 @@ static ledge_status declare_initialisers(onnx_in *in, onnx_scope *s, reader r) {
     onnx_sparse sparse;
     if (w.field == 5) {
       TRY(onnx_tensor_parse(w.bytes, &in->steps_left, &dense, in->error));
-      TRY(onnx_load_tensor(in, &dense, &t));
+      in->any_address = true;
+      ledge_status status = onnx_load_tensor(in, &dense, &t);
+      in->any_address = false;
+      TRY(status);
       TRY(declare_initialiser(in, s, dense.name, &t));
     } else if (w.field == 15) {
       TRY(onnx_sparse_parse(w.bytes, &in->steps_left, &sparse, in->error));

@@ -23,6 +23,7 @@ typedef struct onnx_in {
   onnx_options options;
   size_t file_bytes;
   storage *owner;      /* keeps the bytes alive; NULL: copy what is used of them */
+  bool any_address;    /* floats may stay where they are, aligned or not: an initialiser or a Constant is read */
   size_t limit_bytes;  /* of m->arena and heap_bytes together */
   size_t heap_bytes;   /* of storages made for the model */
   uint64_t steps_left; /* fields that may still be looked at: inlined functions are read once a call */

@@ -224,6 +224,8 @@ ledge_status onnx_tensor_strings(const onnx_tensor *t, onnx_string_put put, void
 /* ---- tensors of a model ---- */
 
 enum { BLOCK_OF_ITS_OWN = 65536 }; /* copies from here on are storages, which can be given back one by one */
+/* Smaller tensors are copied next to each other, aligned: in a file each would hold whole pages of memory. */
+enum { IN_PLACE_BYTES_MIN = 16384 };
 
 static ledge_status alloc_elements(onnx_in *in, const onnx_tensor *t, size_t bytes, tensor *ret) {
   if (bytes < BLOCK_OF_ITS_OWN) {
@@ -244,14 +246,14 @@ static ledge_status alloc_elements(onnx_in *in, const onnx_tensor *t, size_t byt
   return LEDGE_OK;
 }
 
-static size_t element_align(ledge_dtype d) {
-  size_t bytes = dtype_bytes(d);
-  if (d == LEDGE_C64 || d == LEDGE_C128) bytes /= 2;
-  return bytes ? bytes : 1;
+/* Weights, which are packed from where they stand. Numbers of other types are read while shapes are inferred. */
+static bool may_be_unaligned(ledge_dtype d) {
+  return d == LEDGE_F32 || d == LEDGE_F64 || d == LEDGE_F16 || d == LEDGE_BF16;
 }
 
-static bool in_place(const onnx_in *in, const onnx_tensor *t) {
-  if (!in->owner || t->field != T_RAW || (uintptr_t)t->raw.data % element_align(t->dtype)) return false;
+static bool in_place(const onnx_in *in, const onnx_tensor *t, const tensor *as) {
+  if (!in->owner || t->field != T_RAW || t->raw.size < IN_PLACE_BYTES_MIN) return false;
+  if (!tensor_is_aligned(as) && !(in->any_address && may_be_unaligned(t->dtype))) return false;
   if (t->dtype != LEDGE_BOOL) return true;
   for (size_t i = 0; i < t->raw.size; i++)
     if (t->raw.data[i] > 1) return false;
@@ -290,9 +292,8 @@ ledge_status onnx_load_tensor(onnx_in *in, const onnx_tensor *t, tensor *ret) {
   if (t->is_external) return onnx_load_external(in, t, ret);
   tensor out = {0};
   tensor_set_shape(&out, t->dtype, t->rank, t->dims);
-  if (in_place(in, t)) {
-    out.data = (void *)(uintptr_t)t->raw.data; /* never written: constants are read-only */
-  } else {
+  out.data = (void *)(uintptr_t)t->raw.data; /* never written: constants are read-only */
+  if (!in_place(in, t, &out)) {
     TRY(alloc_elements(in, t, t->bytes, &out));
     if (t->dtype == LEDGE_STRING)
       TRY(onnx_tensor_strings(t, put_string, &(put_strings){in, out.data}, in->error));
