@@ -3,7 +3,7 @@
  *   msg m = model_text("input x f32 N 4; const w f32 4 2 = 1 2 3 4 5 6 7 8;"
  *                      "h = MatMul x w; y = Softmax h | axis=1; output y f32 N 2");
  *
- * Statements end in ';'. Names may hold anything but white space and ';'.
+ * Statements end in ';'. Names may hold anything but white space, ';', '{' and '}'.
  *   input NAME DTYPE DIMS      dims: numbers, names, "?"; none: a scalar; the single word "any": undeclared
  *   output NAME DTYPE DIMS     DTYPE also seq:f32, opt:f32, map:f32
  *   const NAME DTYPE DIMS = VALUES     "= *": numbers in -1 .. 1 that depend on the name's length and the place alone
@@ -185,7 +185,7 @@ static inline msg text_graph(model_text_state *s, const char *name) {
       s->at++;
       break;
     }
-    const char *start = s->at, *end = s->at + strcspn(s->at, ";{");
+    const char *start = s->at, *end = s->at + strcspn(s->at, ";{}");
     const char *at = start;
     text_word(&at, end, word);
     if (*end == '{') { /* a subgraph of the pending node */
