@@ -5,26 +5,11 @@
  * R [gates * hidden, hidden], B [2 * gates * hidden]; gate orders: LSTM i, o, f, c; GRU z, r, h. A sequence shorter
  * than `steps` has zeros in Y beyond its end, and its last state in Y_h; the reverse direction starts at its own end.
  */
+#include "ops/rnn.h"
+
 #include "ops/real.h"
 
 #include <math.h>
-
-typedef enum rnn_kind { RNN_PLAIN, RNN_GRU, RNN_LSTM } rnn_kind;
-
-typedef enum rnn_act_kind {
-  ACT_RELU,
-  ACT_TANH,
-  ACT_SIGMOID,
-  ACT_AFFINE,
-  ACT_LEAKY_RELU,
-  ACT_THRESHOLDED_RELU,
-  ACT_SCALED_TANH,
-  ACT_HARD_SIGMOID,
-  ACT_ELU,
-  ACT_SOFTSIGN,
-  ACT_SOFTPLUS,
-  ACT_COUNT,
-} rnn_act_kind;
 
 static const struct {
   const char *name;
@@ -36,21 +21,7 @@ static const struct {
                          {"elu", 1, 0},          {"softsign", 0, 0},
                          {"softplus", 0, 0}};
 
-typedef struct rnn_act {
-  rnn_act_kind kind;
-  double alpha, beta;
-} rnn_act;
-
-typedef struct rnn_shape {
-  rnn_kind kind;
-  int64_t steps, batch, input, hidden, directions, gates;
-  bool batch_first, reverse; /* reverse: the only direction is backward */
-  double clip;               /* 0: none */
-  rnn_act acts[6];           /* three a direction at most */
-  int n_acts;                /* of one direction */
-} rnn_shape;
-
-static double rnn_apply(const rnn_act *a, double x) {
+double rnn_apply(const rnn_act *a, double x) {
   switch (a->kind) {
     case ACT_RELU: return x > 0 ? x : isnan(x) ? x : 0;
     case ACT_TANH: return tanh(x);
@@ -113,11 +84,11 @@ static ledge_status rnn_check(op_ctx *c, int input, int rank, int64_t d0, int64_
   return t->dtype == op_in(c, 0)->dtype ? LEDGE_OK : op_fail_dtype(c, input);
 }
 
-static ledge_status rnn_read(op_ctx *c, rnn_shape *s) {
+ledge_status rnn_read(op_ctx *c, rnn_shape *s) {
   const tensor *x = op_in(c, 0), *r = op_in(c, 2);
-  *s = (rnn_shape){.kind = !strcmp(c->def->name, "LSTM")  ? RNN_LSTM
-                           : !strcmp(c->def->name, "GRU") ? RNN_GRU
-                                                          : RNN_PLAIN};
+  *s = (rnn_shape){.kind = !strncmp(c->def->name, "LSTM", 4)  ? RNN_LSTM
+                           : !strncmp(c->def->name, "GRU", 3) ? RNN_GRU
+                                                              : RNN_PLAIN};
   TRY(real_check(c, 0, false));
   if (x->rank != 3 || r->rank != 3) return op_fail(c, LEDGE_ERROR_SHAPE, "X and R must have rank 3");
   bool bidirectional = op_string_is(c, "direction", "forward", "bidirectional");
@@ -132,6 +103,8 @@ static ledge_status rnn_read(op_ctx *c, rnn_shape *s) {
   s->directions = bidirectional ? 2 : 1;
   s->gates = s->kind == RNN_LSTM ? 4 : s->kind == RNN_GRU ? 3 : 1;
   s->clip = op_float(c, "clip", 0);
+  if (s->steps > INT32_MAX || s->input > INT32_MAX || s->batch > INT32_MAX)
+    return op_fail(c, LEDGE_ERROR_LIMIT, "a dim of the input is above %d", INT32_MAX);
   if (s->hidden > INT32_MAX) return op_fail(c, LEDGE_ERROR_LIMIT, "hidden_size is out of range");
   if (op_attr_given(c, "hidden_size") && op_int(c, "hidden_size", 0) != s->hidden)
     return op_fail(c, LEDGE_ERROR_SHAPE, "hidden_size is %lld where R has %lld", (long long)op_int(c, "hidden_size", 0),
@@ -247,6 +220,7 @@ static ledge_status rnn_run_all(op_ctx *c, const rnn_shape *s, double *const *in
   const tensor *lens = op_in(c, 4);
   tensor *y = op_out(c, 0);
   int64_t n = s->hidden, g = s->gates * n;
+  if (n == 0) return LEDGE_OK;
   if (y) memset(y->data, 0, tensor_bytes(y));
   for (int64_t d = 0; d < s->directions; d++) {
     rnn_weights k = {in[1] + d * g * s->input,

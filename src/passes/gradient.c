@@ -57,7 +57,8 @@ static void mark_active(back *b, const node *n) {
     if (n->out[k] == VALUE_ABSENT) continue;
     ledge_dtype dtype = back_dtype(b, n->out[k]);
     if (b->status) return;
-    b->active[n->out[k]] = dtype == LEDGE_DTYPE_NONE || dtype_is_float(dtype);
+    /* A refused operator counts whatever it gives: a quantised value on the way is an error, not a silent zero. */
+    b->active[n->out[k]] = dtype == LEDGE_DTYPE_NONE || dtype_is_float(dtype) || (row && row->reason);
   }
 }
 

@@ -203,10 +203,11 @@ void gradient_mish(back *b, const node *n) { /* x tanh(softplus(x)) */
   back_lower(b, begin, n, &y, 1);
 }
 
-void gradient_swish(back *b, const node *n) { /* x sigmoid(alpha x) */
+void gradient_swish(back *b, const node *n) { /* x sigmoid(alpha x); SwiGLU: times its second input */
   int begin = back_lower_begin(b);
   double alpha = node_attr_float(n, "alpha", !strcmp(n->op, "QuickGelu") ? 1.702f : 1);
   value_id x = n->in[0], y = back_mul(b, x, back_op1(b, "Sigmoid", alpha == 1 ? x : times(b, x, alpha)));
+  if (!strcmp(n->op, "SwiGLU")) y = back_mul(b, y, n->in[1]);
   back_lower(b, begin, n, &y, 1);
 }
 

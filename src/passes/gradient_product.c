@@ -361,3 +361,23 @@ void gradient_attention(back *b, const node *n) {
   const value_id outs[] = {y, h.k, h.v, h.scores[mode >= 0 && mode <= 3 ? mode : 0]};
   back_lower(b, begin, n, outs, 4);
 }
+
+/* ---- recurrent networks ---- */
+
+/* All gradients by one node, which runs the forward steps again. */
+void gradient_rnn(back *b, const node *n) {
+  static const int of[7] = {0, 1, 2, 3, 5, 6, 7};
+  char op[16] = "";
+  value_id in[11], out[7];
+  bool lstm = !strcmp(n->op, "LSTM");
+  strncat(op, n->op, 8);
+  strcat(op, "Grad");
+  for (int i = 0; i < 8; i++) in[i] = node_in(n, i);
+  if (!lstm) in[6] = in[7] = VALUE_ABSENT;
+  for (int k = 0; k < 3; k++) in[8 + k] = back_has(b, n, k) ? back_grad(b, n, k) : VALUE_ABSENT;
+  for (int i = 0; i < 7; i++) out[i] = back_wants(b, in[of[i]]) ? back_new_value(b) : VALUE_ABSENT;
+  back_emit_outputs(b, "ledge", op, 1, in, 11, out, 7);
+  back_attrs(b, n);
+  for (int i = 0; i < 7; i++)
+    if (out[i] != VALUE_ABSENT) back_give(b, in[of[i]], out[i]);
+}
