@@ -191,7 +191,7 @@ static ledge_status add_node(pass_run *p, const char *op, const value_id *in, in
 }
 
 static ledge_status add_reshape(pass_run *p, value_id from, const int64_t *shape, int64_t count, value_id out) {
-  node *n;
+  node *n = NULL;
   value_id to = graph_add_constant_copy(p->g, NULL, LEDGE_I64, 1, &count, shape);
   if (to == VALUE_ABSENT) return error_memory(p->error, (size_t)count * sizeof *shape, "a shape");
   return add_node(p, "Reshape", (const value_id[]){from, to}, 2, out, &n);
@@ -235,7 +235,7 @@ static ledge_status try_attention(pass_run *p, int i) {
   if (transpose < 0) {
     qkv[0] = f.q, qkv[1] = f.k, qkv[2] = f.v;
     if (f.k != VALUE_ABSENT) return become(p, &p->g->nodes[i], &f, qkv, 0);
-    node *n;
+    node *n = NULL;
     qkv[1] = fresh(p);
     if (qkv[1] == VALUE_ABSENT) return error_memory(p->error, sizeof(graph_value), "a value");
     TRY(become(p, &p->g->nodes[i], &f, qkv, 0));

@@ -74,7 +74,8 @@ static void test_pass(void) {
       {"q = in f32[2x3x7x4]; k = in f32[2x7x3x4]; v = in f32[2x3x7x5]; kk = Transpose-13 k perm=[0,2,3,1]; s = "
        "MatMul-13 q kk; p = Softmax-13 s axis=3; y = MatMul-13 p v; out y",
        "attention", 1e-5},
-      {"q = in f16[2x3x7x4]; k0 = in f16[2x3x7x4]; v = in f16[2x3x7x5]; k = Relu-14 k0; kk = Transpose-13 k perm=[0,1,3,2]; s = "
+      {"q = in f16[2x3x7x4]; k0 = in f16[2x3x7x4]; v = in f16[2x3x7x5]; k = Relu-14 k0; kk = Transpose-13 k "
+       "perm=[0,1,3,2]; s = "
        "MatMul-13 q kk; p = Softmax-13 s axis=3; y = MatMul-13 p v; out y",
        "attention", 2e-3},
       /* not attention: the scores are read twice; another axis; a mask that widens; a scale by rows */
