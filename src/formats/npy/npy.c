@@ -354,8 +354,7 @@ ledge_status npy_read(const void *data, size_t size, const npy_options *options,
   TRY(read_header(&r, &h, error));
   TRY(read_type(h.descr, options ? options->want : LEDGE_DTYPE_NONE, &type, error));
   int64_t n = shape_elements(h.rank, h.dims);
-  size_t bytes;
-  if (n < 0 || !mem_mul((size_t)n, type.bytes, &bytes) || bytes > reader_left(&r))
+  if (n < 0 || (type.bytes > 0 && (uint64_t)n > reader_left(&r) / type.bytes))
     return error_set_at(error, LEDGE_ERROR_FORMAT, reader_offset(&r),
                         "npy: the file is truncated: %zu bytes of elements cannot hold its shape", reader_left(&r));
   /* strings of no characters, and dims beside a 0, need no bytes in the file but some here */
@@ -365,7 +364,7 @@ ledge_status npy_read(const void *data, size_t size, const npy_options *options,
   tensor_set_shape(&t, type.dtype, h.rank, h.dims);
   ledge_status status = tensor_alloc(&t, error);
   if (status == LEDGE_OK) {
-    const uint8_t *in = reader_take(&r, bytes);
+    const uint8_t *in = reader_take(&r, (size_t)n * type.bytes);
     status = type.dtype == LEDGE_STRING ? read_strings(&h, &type, in, &t, n, error)
                                         : read_elements(&h, &type, in, &t, n, error);
   }
