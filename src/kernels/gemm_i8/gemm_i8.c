@@ -54,6 +54,49 @@ size_t gemm_i8_packed_bytes(const gemm_i8_kernels *kernels, int64_t k, int64_t n
   return layout_of(kernels, k, n).bytes;
 }
 
+/* One tile of up to tile_n columns; `from` is its first. */
+static void pack_tile(const gemm_i8_kernels *kernels, int64_t k, int64_t columns, const uint8_t *from, int64_t b_k,
+                      int64_t b_j, uint8_t flip, int8_t *tile) {
+  const int64_t tile_n = kernels->tile_n, tile_k = kernels->tile_k;
+  const uint32_t flip4 = flip * 0x01010101u;
+  for (int64_t q = 0; q < k; q += tile_k, tile += tile_n * tile_k) {
+    int64_t rows = k - q < tile_k ? k - q : tile_k;
+    for (int64_t j = 0; j < columns; j++) {
+      const uint8_t *at = from + q * b_k + j * b_j;
+      int8_t *to = tile + j * tile_k;
+      if (rows == 4 && b_k == 1) {
+        uint32_t four;
+        memcpy(&four, at, 4);
+        four ^= flip4;
+        memcpy(to, &four, 4);
+      } else {
+        for (int64_t r = 0; r < rows; r++) to[r] = (int8_t)(at[r * b_k] ^ flip);
+      }
+    }
+  }
+}
+
+/* sums[j] += sum_k b' of the columns, in the order in which b stands. */
+static void sum_columns(int64_t k, int64_t n, const uint8_t *from, int64_t b_k, int64_t b_j, uint8_t flip,
+                        int32_t *sums) {
+  if (b_j == 1) {
+    for (int64_t q = 0; q < k; q++) {
+      const uint8_t *row = from + q * b_k;
+      for (int64_t j = 0; j < n; j++) sums[j] += (int8_t)(row[j] ^ flip);
+    }
+    return;
+  }
+  for (int64_t j = 0; j < n; j++) {
+    const uint8_t *column = from + j * b_j;
+    int32_t sum = 0;
+    if (b_k == 1)
+      for (int64_t q = 0; q < k; q++) sum += (int8_t)(column[q] ^ flip);
+    else
+      for (int64_t q = 0; q < k; q++) sum += (int8_t)(column[q * b_k] ^ flip);
+    sums[j] = sum;
+  }
+}
+
 gemm_i8_b gemm_i8_pack(const gemm_i8_kernels *kernels, int64_t k, int64_t n, const void *b, int64_t b_k, int64_t b_j,
                        bool is_signed, const void *b_zero, int64_t n_zero, void *packed) {
   layout l = layout_of(kernels, k, n);
@@ -62,20 +105,17 @@ gemm_i8_b gemm_i8_pack(const gemm_i8_kernels *kernels, int64_t k, int64_t n, con
   int8_t *tiles = (int8_t *)(base + l.tiles);
   const uint8_t *from = b;
   uint8_t flip = is_signed ? 0 : 0x80;
-  int64_t tile_n = kernels->tile_n, tile_k = kernels->tile_k, depth = round_up(k, tile_k), any_zero = 0;
+  int64_t tile_n = kernels->tile_n, depth = round_up(k, kernels->tile_k), any_zero = 0;
   memset(packed, 0, l.bytes);
   for (int64_t j = 0; j < n; j++) {
     int64_t at = n_zero == 1 ? 0 : j, zero = 0;
     if (b_zero) zero = is_signed ? ((const int8_t *)b_zero)[at] : ((const uint8_t *)b_zero)[at];
     zeros[j] = (int32_t)zero - (is_signed ? 0 : 128);
     any_zero |= zeros[j];
-    int8_t *tile = tiles + j / tile_n * depth * tile_n + j % tile_n * tile_k;
-    for (int64_t q = 0; q < k; q++) {
-      int8_t v = (int8_t)(from[q * b_k + j * b_j] ^ flip);
-      tile[q / tile_k * tile_n * tile_k + q % tile_k] = v;
-      sums[j] += v;
-    }
   }
+  for (int64_t j = 0; j < n; j += tile_n)
+    pack_tile(kernels, k, n - j < tile_n ? n - j : tile_n, from + j * b_j, b_k, b_j, flip, tiles + j * depth);
+  sum_columns(k, n, from, b_k, b_j, flip, sums);
   memcpy(base, &any_zero, sizeof any_zero);
   return (gemm_i8_b){kernels, packed, k, n};
 }
