@@ -23,21 +23,26 @@ ledge_status conv_grad_read(op_ctx *c, conv_grad *s) {
   const tensor *a = op_in(c, 0), *b = op_in(c, 1);
   const char *op = c->def->name;
   bool transposed = !strncmp(op, "ConvTranspose", 13), weights = strstr(op, "Weight") != NULL;
-  int64_t given[LEDGE_MAX_RANK];
-  OP_NEED(c, 2);
+  bool forward = !strstr(op, "Grad");
+  int64_t given[LEDGE_MAX_RANK] = {0}, made[LEDGE_MAX_RANK];
+  if (!forward) OP_NEED(c, 2);
   if (a->rank < 3 || a->rank != b->rank)
     return op_fail(c, LEDGE_ERROR_SHAPE, "inputs of rank %d and %d do not fit", a->rank, b->rank);
-  TRY(read_dims(c, a->rank, given));
+  if (!forward) TRY(read_dims(c, a->rank, given));
   int rank = a->rank - 2;
-  const int64_t *x = weights ? a->dims : given, *dy = weights ? b->dims : a->dims, *w = weights ? given : b->dims;
+  const int64_t *x = weights || forward ? a->dims : given, *w = weights ? given : b->dims;
   if (transposed)
     TRY(window_read_transposed(c, rank, x + 2, w + 2, &s->w));
   else
     TRY(window_read(c, rank, x + 2, w + 2, false, &s->w));
-  s->weights = weights;
+  s->role = weights ? CONV_MATCH : transposed == forward ? CONV_SPREAD : CONV_CORRELATE;
   s->transposed = transposed;
   s->groups = op_int(c, "group", 1);
   s->batch = x[0];
+  made[0] = x[0]; /* the output's shape, which a forward node has not got yet */
+  made[1] = transposed ? w[1] * s->groups : w[0];
+  memcpy(made + 2, s->w.out, (size_t)rank * sizeof *made);
+  const int64_t *dy = forward ? made : weights ? b->dims : a->dims;
   const int64_t *small = transposed ? x : dy, *large = transposed ? dy : x;
   s->small = small[1];
   s->large = large[1];
@@ -83,14 +88,13 @@ static void conv_grad_point(const conv_grad *s, int64_t at_o, int64_t at_l, int6
       double *weight = w + m * per_large * s->kernel_span + at_k;
       double *l = large + (n * s->large + m / per_small * per_large) * s->large_span + at_l, sum = 0;
       for (int64_t i = 0; i < per_large; i++, l += s->large_span, weight += s->kernel_span) {
-        if (s->weights)
-          *weight += *o * *l;
-        else if (s->transposed)
-          sum += *l * *weight;
-        else
-          *l += *o * *weight;
+        switch (s->role) {
+          case CONV_CORRELATE: sum += *l * *weight; break;
+          case CONV_SPREAD: *l += *o * *weight; break;
+          case CONV_MATCH: *weight += *o * *l; break;
+        }
       }
-      if (!s->weights && s->transposed) *o += sum;
+      if (s->role == CONV_CORRELATE) *o += sum;
     }
 }
 
@@ -118,7 +122,8 @@ static ledge_status conv_grad_run(op_ctx *c) {
   double *a = real_load(c, op_in(c, 0)), *b = real_load(c, op_in(c, 1)), *to = real_scratch(c, tensor_elements(y));
   ledge_status status = a && b && to ? LEDGE_OK : LEDGE_ERROR_MEMORY;
   if (!status) {
-    double *x = s.weights ? a : to, *dy = s.weights ? b : a, *w = s.weights ? to : b;
+    bool weights = s.role == CONV_MATCH;
+    double *x = weights ? a : to, *dy = weights ? b : a, *w = weights ? to : b;
     if (s.small_span && s.large_span) conv_grad_all(&s, s.transposed ? x : dy, s.transposed ? dy : x, w);
     real_store(to, y);
   }

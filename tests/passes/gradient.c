@@ -190,6 +190,113 @@ static void test_convolutions(void) {
         {"ConvTranspose", 11, "strides=[2]", {"x[1x2x3]", "x[2x2x3]", "x[2]"}});
 }
 
+/* Kernels against references in f32, over random shapes: sizes at which columns come in blocks, groups of one channel,
+ * kernels of one tap. */
+static void conv_kernel(const char *op, bool gradient, int round) {
+  static const char *const autos[] = {"NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID"};
+  bool transposed = strstr(op, "Transpose") != NULL, weights = strstr(op, "Weight") != NULL;
+  int rank = 1 + (int)(rng_u64(&grad_dice) % 3);
+  int64_t xs[5], ws[5], ys[5], list[3][6] = {{0}},
+                               group = rng_u64(&grad_dice) % 3 ? 1 : 1 + (int64_t)(rng_u64(&grad_dice) % 4);
+  bool deep = round % 4 == 0 && rank == 2;
+  xs[0] = 1 + (int64_t)(rng_u64(&grad_dice) % 3);
+  int64_t in = (1 + (int64_t)(rng_u64(&grad_dice) % 5)) * (deep ? 9 : 1),
+          out = (1 + (int64_t)(rng_u64(&grad_dice) % 5)) * (deep ? 5 : 1);
+  xs[1] = in * group;
+  ws[0] = transposed ? xs[1] : out * group;
+  ws[1] = transposed ? out : in;
+  for (int i = 0; i < rank; i++) {
+    xs[2 + i] = 4 + (int64_t)(rng_u64(&grad_dice) % (deep ? 60 : 9));
+    ws[2 + i] = 1 + (int64_t)(rng_u64(&grad_dice) % 3);
+    list[0][i] = 1 + (int64_t)(rng_u64(&grad_dice) % 3);
+    list[1][i] = 1 + (int64_t)(rng_u64(&grad_dice) % 2);
+    list[2][i] = (int64_t)(rng_u64(&grad_dice) % 2);
+    list[2][rank + i] = (int64_t)(rng_u64(&grad_dice) % 2);
+    if (round % 3 == 1) ws[2 + i] = list[0][i] = list[1][i] = 1, list[2][i] = list[2][rank + i] = 0;
+  }
+  if (deep) xs[0] = 2, ws[2] = ws[3] = 3;
+  const char *auto_pad = autos[rng_u64(&grad_dice) % 8 < 5 ? 0 : rng_u64(&grad_dice) % 4];
+  model *m = model_create();
+  graph *g = m->graph = graph_create(m, NULL, "test");
+  value_id in_ids[3] = {graph_add_value(g, NULL), graph_add_value(g, NULL), VALUE_ABSENT}, y = graph_add_value(g, NULL);
+  tensor shape_x = {0}, shape_w = {0}, y_of = {0};
+  tensor_set_shape(&shape_x, LEDGE_F32, rank + 2, xs);
+  tensor_set_shape(&shape_w, LEDGE_F32, rank + 2, ws);
+  /* The output's shape, by the operator's own inference. */
+  value vx = {.kind = VALUE_TENSOR, .tensor = shape_x}, vw = {.kind = VALUE_TENSOR, .tensor = shape_w}, vy = {0};
+  node *n = graph_add_node(g, "", transposed ? "ConvTranspose" : "Conv", 11, "", in_ids, 2, &y, 1);
+  node_set_int(g, n, "group", group);
+  node_set_ints(g, n, "strides", list[0], rank);
+  node_set_ints(g, n, "dilations", list[1], rank);
+  if (!strcmp(auto_pad, "NOTSET")) node_set_ints(g, n, "pads", list[2], 2 * rank);
+  node_set_string(g, n, "auto_pad", auto_pad);
+  n->def = ops_find("", n->op, 11);
+  op_ctx c = {.node = n,
+              .def = n->def,
+              .n_in = 2,
+              .n_out = 1,
+              .in = (const value *[]){&vx, &vw},
+              .out = (value *[]){&vy},
+              .inferring = true};
+  bool fits = !op_infer(&c) && tensor_elements(&vy.tensor) > 0;
+  y_of = vy.tensor;
+  memcpy(ys, y_of.dims, sizeof ys);
+  const tensor *first = gradient && !weights ? &y_of : &shape_x, *second = weights ? &y_of : &shape_w;
+  if (fits && gradient) { /* the node becomes its own gradient */
+    tensor t = {.dtype = LEDGE_I64, .rank = 1, .dims = {rank + 2}, .data = weights ? ws : xs};
+    in_ids[2] = graph_add_constant_copy(g, NULL, LEDGE_I64, 1, t.dims, t.data);
+    n = &g->nodes[0];
+    n->domain = "ledge", n->op = op, n->version = 1, n->n_in = 3;
+    n->in = arena_alloc_array(&m->arena, 3, sizeof *n->in);
+    memcpy(n->in, in_ids, sizeof in_ids);
+    n->def = ops_find("ledge", op, 1);
+  }
+  g->inputs = in_ids, g->n_inputs = 2, g->outputs = &y, g->n_outputs = 1;
+  value inputs[2] = {{.kind = VALUE_TENSOR}, {.kind = VALUE_TENSOR}};
+  for (int i = 0; fits && i < 2; i++) {
+    const tensor *of = i ? second : first;
+    tensor_set_shape(&inputs[i].tensor, LEDGE_F32, of->rank, of->dims);
+    if (tensor_alloc(&inputs[i].tensor, NULL)) abort();
+    for (int64_t k = 0; k < tensor_elements(of); k++)
+      ((float *)inputs[i].tensor.data)[k] = (float)(2 * grad_unit() - 1);
+  }
+  session *s[3] = {NULL};
+  ledge_error e = {0};
+  for (int i = 0; fits && i < 3; i++) { /* the reference, one thread, three */
+    const session_options so = {.threads = i == 2 ? 3 : 1, .reference_only = i == 0};
+    if (session_create(m, &so, &s[i], &e) || session_run(s[i], (const value *[]){&inputs[0], &inputs[1]}, &e))
+      TEST_FAIL("%s: %s", op, e.message);
+  }
+  if (fits && !e.code) {
+    const tensor *want = &session_output(s[0], 0)->tensor, *one = &session_output(s[1], 0)->tensor,
+                 *three = &session_output(s[2], 0)->tensor;
+    double most = 1, worst = 0;
+    for (int64_t k = 0; k < tensor_elements(want); k++) {
+      most = fmax(most, fabs(tensor_f64(want, k)));
+      worst = fmax(worst, fabs(tensor_f64(want, k) - tensor_f64(one, k)));
+    }
+    if (!(worst <= 2e-5 * most)) TEST_FAIL("%s, round %d: off by %g of %g", op, round, worst, most);
+    if (memcmp(one->data, three->data, tensor_bytes(one)))
+      TEST_FAIL("%s, round %d: threads change the result", op, round);
+    if (!session_last_plan(s[1])->steps[0].kernel_name) TEST_FAIL("%s, round %d: there is no kernel", op, round);
+  }
+  for (int i = 0; i < 3; i++) session_destroy(s[i]);
+  for (int i = 0; i < 2; i++) value_deinit(&inputs[i]);
+  model_destroy(m);
+}
+
+static void test_convolution_kernels(void) {
+  rng_init(&grad_dice, 5);
+  for (int round = 0; round < 25; round++) {
+    conv_kernel("Conv", false, round);
+    conv_kernel("ConvTranspose", false, round);
+    conv_kernel("ConvInputGrad", true, round);
+    conv_kernel("ConvWeightGrad", true, round);
+    conv_kernel("ConvTransposeInputGrad", true, round);
+    conv_kernel("ConvTransposeWeightGrad", true, round);
+  }
+}
+
 static void test_norms(void) {
   CASES(
       {"BatchNormalization", 15, "", {"x[3x2x4]", "x[2]", "x[2]", "x[2]", "p[2]"}},
@@ -438,5 +545,5 @@ TEST_MAIN({"listed", test_listed}, {"repeated_use", test_repeated_use}, {"zero",
           {"memory", test_memory}, {"arithmetic", test_arithmetic}, {"functions", test_functions},
           {"activations", test_activations}, {"moves", test_moves}, {"shapes", test_shapes}, {"resize", test_resize},
           {"reductions", test_reductions}, {"losses", test_losses}, {"products", test_products},
-          {"convolutions", test_convolutions}, {"norms", test_norms}, {"pools", test_pools},
-          {"attention", test_attention}, {"recurrent", test_recurrent})
+          {"convolutions", test_convolutions}, {"convolution_kernels", test_convolution_kernels}, {"norms", test_norms},
+          {"pools", test_pools}, {"attention", test_attention}, {"recurrent", test_recurrent})
