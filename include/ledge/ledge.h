@@ -121,7 +121,8 @@ LEDGE_API LEDGE_MUST_USE ledge_status ledge_model_node(const ledge_model *model,
                                                        ledge_error *error);
 
 /* Writes the model as ONNX, atomically (a temporary file, then rename). With `simplify` the graph is folded and fused
- * as far as the standard can still say it. */
+ * as far as the standard can still say it: constants, shape arithmetic that the declared shapes decide, branches whose
+ * condition is constant, batch norms, what does nothing; and inputs that have a default become constants. */
 typedef struct ledge_save_options {
   bool simplify;
   size_t external_data_bytes; /* constants of at least so many bytes go to PATH.data beside the model; 0: none */

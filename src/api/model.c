@@ -313,6 +313,16 @@ ledge_status ledge_model_node(const ledge_model *m, size_t i, ledge_node_info *r
 
 /* ---- saving ---- */
 
+enum { SIMPLIFY_MAX = 8 };
+
+/* Inputs that have a default become constants. */
+static void drop_defaults(graph *g) {
+  int n = 0;
+  for (int i = 0; i < g->n_inputs; i++)
+    if (!g->values[g->inputs[i]].constant) g->inputs[n++] = g->inputs[i];
+  g->n_inputs = n;
+}
+
 ledge_status ledge_model_save(const ledge_model *m, const char *path, const ledge_save_options *options,
                               ledge_error *error) {
   static const ledge_save_options defaults;
@@ -321,7 +331,13 @@ ledge_status ledge_model_save(const ledge_model *m, const char *path, const ledg
   if (!options->simplify) return onnx_write_file(m->read, path, &write, error);
   model *simple;
   TRY(model_clone(m->read, &simple, error));
-  ledge_status status = passes_run(simple, &(pass_options){.standard_only = true, .disable = m->disable_passes}, error);
+  simple->defaults_fixed = true;
+  drop_defaults(simple->graph);
+  ledge_status status = LEDGE_OK;
+  for (int i = 0, before = -1; !status && i < SIMPLIFY_MAX && simple->graph->n_nodes != before; i++) {
+    before = simple->graph->n_nodes; /* what one pass leaves, an earlier one may fold */
+    status = passes_run(simple, &(pass_options){.standard_only = true, .disable = m->disable_passes}, error);
+  }
   if (!status) status = onnx_write_file(simple, path, &write, error);
   model_destroy(simple);
   return status;
