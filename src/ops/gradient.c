@@ -7,11 +7,15 @@
  *   ledge.ScatterAt   g, at, shape: zeros of that shape, and g[i] added to element at[i] - 1; nowhere where at[i] is 0
  *   ledge.GatherAt    x, at: element at[i] - 1 of x; 0 where at[i] is 0
  *   ledge.GatherGrad  g, indices, shape; axis: the gradient of Gather
+ *   ledge.ReluGrad    g, y: g where y is above 0, else 0
+ *   ledge.MaxPoolAt   x; MaxPool's attributes: for each window the number of its largest element, as IndexOf counts
  *   ledge.PoolSpread  g, shape; AveragePool's attributes, mean: each element of g added to all elements of its window,
  *                     divided by their number where `mean` is not 0
  */
 #include "ops/real.h"
 #include "ops/window.h"
+
+#include <math.h>
 
 /* The int64 vector of input i as dims. */
 static ledge_status read_shape(op_ctx *c, int i, int *rank, int64_t *dims) {
@@ -27,6 +31,12 @@ static ledge_status shaped_by(op_ctx *c, int i) {
   OP_NEED(c, i);
   TRY(read_shape(c, i, &rank, dims));
   return op_shape(c, 0, op_in(c, 0)->dtype, rank, dims);
+}
+
+/* Where there is nothing to add up; other dims may then be of any size. */
+static ledge_status all_zero(tensor *y) {
+  if (tensor_bytes(y)) memset(y->data, 0, tensor_bytes(y));
+  return LEDGE_OK;
 }
 
 /* ---- ReduceTo ---- */
@@ -171,6 +181,7 @@ static ledge_status gathergrad_run(op_ctx *c) {
   const tensor *g = op_in(c, 0), *indices = op_in(c, 1);
   tensor *y = op_out(c, 0);
   int axis;
+  if (!tensor_elements(g)) return all_zero(y);
   TRY(op_axis(c, op_int(c, "axis", 0), y->rank, &axis));
   int64_t outer = tensor_span(y, 0, axis), size = y->dims[axis], inner = tensor_span(y, axis + 1, y->rank),
           n = tensor_elements(indices);
@@ -242,6 +253,7 @@ static ledge_status poolspread_run(op_ctx *c) {
   const tensor *g = op_in(c, 0);
   tensor *y = op_out(c, 0);
   window w;
+  if (!tensor_elements(g) || !tensor_elements(y)) return all_zero(y);
   TRY(spread_window(c, y->rank, y->dims, &w));
   bool mean = op_int(c, "mean", 1) != 0, pads = op_int(c, "count_include_pad", 0) != 0, padded;
   int64_t planes = y->dims[0] * y->dims[1], in_span = shape_elements(w.rank, w.in),
@@ -266,6 +278,118 @@ static ledge_status poolspread_run(op_ctx *c) {
   return LEDGE_OK;
 }
 
+/* ---- ReluGrad ---- */
+
+static ledge_status relugrad_infer(op_ctx *c) {
+  TRY(real_check(c, 0, false));
+  if (op_in(c, 1)->dtype != op_in(c, 0)->dtype) return op_fail_dtype(c, 1);
+  if (!tensor_same_shape(op_in(c, 0), op_in(c, 1))) return op_fail(c, LEDGE_ERROR_SHAPE, "the two shapes differ");
+  return op_same_shape(c, 0, 0);
+}
+
+typedef struct relu_job {
+  const float *g, *y;
+  float *to;
+} relu_job;
+
+static void relu_f32(void *arg, int64_t begin, int64_t end, int worker) {
+  const relu_job *j = arg;
+  (void)worker;
+  for (int64_t i = begin; i < end; i++) j->to[i] = j->y[i] > 0 ? j->g[i] : 0;
+}
+
+static ledge_status relugrad_run(op_ctx *c) {
+  const tensor *g = op_in(c, 0), *y = op_in(c, 1);
+  tensor *to = op_out(c, 0);
+  int64_t n = tensor_elements(to);
+  if (g->dtype == LEDGE_F32) {
+    relu_job j = {g->data, y->data, to->data};
+    pool_run(c->pool, n, 1 << 14, relu_f32, &j);
+    return LEDGE_OK;
+  }
+  for (int64_t i = 0; i < n; i++) dtype_store_f64(to->dtype, to->data, i, tensor_f64(y, i) > 0 ? tensor_f64(g, i) : 0);
+  return LEDGE_OK;
+}
+
+/* ---- MaxPoolAt ---- */
+
+static ledge_status maxpoolat_infer(op_ctx *c) {
+  const tensor *x = op_in(c, 0);
+  window w;
+  TRY(real_check(c, 0, false));
+  if (x->rank < 3) return op_fail(c, LEDGE_ERROR_SHAPE, "an input of rank %d has no spatial dims", x->rank);
+  TRY(window_read(c, x->rank - 2, x->dims + 2, NULL, true, &w));
+  int64_t dims[LEDGE_MAX_RANK] = {x->dims[0], x->dims[1]};
+  memcpy(dims + 2, w.out, (size_t)w.rank * sizeof *dims);
+  return op_shape(c, 0, LEDGE_I64, x->rank, dims);
+}
+
+/* The largest of a row of taps of one window: x[at], x[at + step], ... */
+static void largest_f32(const float *x, int64_t at, int64_t step, int64_t n, double *most, int64_t *best) {
+  for (int64_t i = 0; i < n; i++, at += step) {
+    double v = x[at];
+    if (*best < 0 || v > *most || (isnan(v) && !isnan(*most))) *most = v, *best = at;
+  }
+}
+
+static void largest(const tensor *t, int64_t at, int64_t step, int64_t n, double *most, int64_t *best) {
+  for (int64_t i = 0; i < n; i++, at += step) {
+    double v = tensor_f64(t, at);
+    if (*best < 0 || v > *most || (isnan(v) && !isnan(*most))) *most = v, *best = at;
+  }
+}
+
+/* The largest element of window o of a plane: its offset, or -1 where there is none. */
+static int64_t largest_of(const window *w, const int64_t *o, const tensor *x, int64_t plane) {
+  int64_t k[WINDOW_MAX] = {0}, best = -1;
+  int last = w->rank - 1;
+  double most = 0;
+  int64_t q = o[last] * w->stride[last] - w->pad_begin[last], step = w->dilation[last];
+  int64_t skip = q < 0 ? (-q + step - 1) / step : 0;
+  int64_t n = w->in[last] - 1 - q < 0 ? 0 : (w->in[last] - 1 - q) / step + 1;
+  if (n > w->kernel[last]) n = w->kernel[last];
+  do {
+    int64_t at = 0;
+    for (int i = 0; i < last && at >= 0; i++) {
+      int64_t p = o[i] * w->stride[i] - w->pad_begin[i] + k[i] * w->dilation[i];
+      at = p < 0 || p >= w->in[i] ? -1 : at * w->in[i] + p;
+    }
+    if (at < 0 || skip >= n) continue;
+    at = plane + at * w->in[last] + q + skip * step;
+    if (x->dtype == LEDGE_F32)
+      largest_f32(x->data, at, step, n - skip, &most, &best);
+    else
+      largest(x, at, step, n - skip, &most, &best);
+  } while (next(last, w->kernel, k));
+  return best;
+}
+
+typedef struct pool_job {
+  const window *w;
+  const tensor *x;
+  int64_t *to, in_span, out_span;
+} pool_job;
+
+static void maxpool_planes(void *arg, int64_t begin, int64_t end, int worker) {
+  const pool_job *j = arg;
+  (void)worker;
+  for (int64_t n = begin; n < end; n++) {
+    int64_t o[WINDOW_MAX] = {0};
+    for (int64_t i = 0; i < j->out_span; i++, next(j->w->rank, j->w->out, o))
+      j->to[n * j->out_span + i] = largest_of(j->w, o, j->x, n * j->in_span) + 1;
+  }
+}
+
+static ledge_status maxpoolat_run(op_ctx *c) {
+  const tensor *x = op_in(c, 0);
+  window w;
+  TRY(window_read(c, x->rank - 2, x->dims + 2, NULL, true, &w));
+  if (!tensor_elements(op_out(c, 0))) return LEDGE_OK;
+  pool_job j = {&w, x, op_out(c, 0)->data, shape_elements(w.rank, w.in), shape_elements(w.rank, w.out)};
+  pool_run(c->pool, x->dims[0] * x->dims[1], 1, maxpool_planes, &j);
+  return LEDGE_OK;
+}
+
 static ledge_status gradient_run(op_ctx *c) {
   return op_fail(c, LEDGE_ERROR_INTERNAL, "the backward graph was not built: the pass `gradient` did not run");
 }
@@ -276,6 +400,8 @@ const op_def ops_gradient[] = {
     {"ledge", "ScatterAt", 1, 0, 3, 3, 1, 1, 0, scatterat_infer, scatterat_run, NULL},
     {"ledge", "GatherAt", 1, 0, 2, 2, 1, 1, 0, gatherat_infer, gatherat_run, NULL},
     {"ledge", "GatherGrad", 1, 0, 3, 3, 1, 1, 0, gathergrad_infer, gathergrad_run, NULL},
+    {"ledge", "ReluGrad", 1, 0, 2, 2, 1, 1, OP_INPLACE(0), relugrad_infer, relugrad_run, NULL},
+    {"ledge", "MaxPoolAt", 1, 0, 1, 1, 1, 1, 0, maxpoolat_infer, maxpoolat_run, NULL},
     {"ledge", "PoolSpread", 1, 0, 2, 2, 1, 1, 0, poolspread_infer, poolspread_run, NULL},
     {"ai.onnx.preview.training", "Gradient", 1, 0, 1, -1, 1, -1, OP_DYNAMIC, NULL, gradient_run, NULL},
     {0},

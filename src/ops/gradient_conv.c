@@ -124,7 +124,8 @@ static ledge_status conv_grad_run(op_ctx *c) {
   if (!status) {
     bool weights = s.role == CONV_MATCH;
     double *x = weights ? a : to, *dy = weights ? b : a, *w = weights ? to : b;
-    if (s.small_span && s.large_span) conv_grad_all(&s, s.transposed ? x : dy, s.transposed ? dy : x, w);
+    if (tensor_elements(op_in(c, 0)) && tensor_elements(op_in(c, 1)) && tensor_elements(y))
+      conv_grad_all(&s, s.transposed ? x : dy, s.transposed ? dy : x, w);
     real_store(to, y);
   }
   op_scratch_free(a);

@@ -313,7 +313,7 @@ static ledge_status rnn_grad_run(op_ctx *c) {
                                 state,
                                 count(d, 3, n)};
   double *in[N_IN] = {NULL}, *out[N_OUT] = {NULL}, *rows = real_scratch(c, 2 * n + g + 3 * n);
-  double *tape = real_scratch(c, count(s.steps, s.gates + 3, n));
+  double *tape = real_scratch(c, s.batch ? count(s.steps, s.gates + 3, n) : 0);
   ledge_status status = rows && tape ? LEDGE_OK : LEDGE_ERROR_MEMORY;
   for (int i = 0; !status && i < N_IN; i++) {
     if (i == IN_LENS || !op_in(c, i)) continue;

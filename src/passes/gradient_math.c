@@ -147,7 +147,11 @@ static value_id above(back *b, value_id x, double v) { return back_op2(b, "Great
 static value_id below(back *b, value_id x, double v) { return back_op2(b, "Less", x, back_number(b, v, x)); }
 
 void gradient_relu(back *b, const node *n) { /* y > 0 where x > 0, and y is kept for what follows more often than x */
-  back_give(b, n->in[0], where_or_zero(b, above(b, n->out[0], 0), back_grad(b, n, 0)));
+  back_give(b, n->in[0], back_emit(b, "ledge", "ReluGrad", 1, (value_id[]){back_grad(b, n, 0), n->out[0]}, 2));
+}
+
+void gradient_relu_grad(back *b, const node *n) {
+  back_give(b, n->in[0], back_emit(b, "ledge", "ReluGrad", 1, (value_id[]){back_grad(b, n, 0), n->in[1]}, 2));
 }
 
 void gradient_leaky_relu(back *b, const node *n) {

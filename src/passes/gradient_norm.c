@@ -216,18 +216,11 @@ void gradient_lrn(back *b, const node *n) {
 
 /* ---- pools ---- */
 
-/* A node of MaxPool's own operator says which element won; Indices count from 0. */
 void gradient_max_pool(back *b, const node *n) {
-  value_id x = n->in[0], indices = node_attr_int(n, "storage_order", 0) == 0 && n->n_out > 1 ? n->out[1] : VALUE_ABSENT;
+  value_id x = n->in[0];
   if (!back_has(b, n, 0)) return;
-  if (indices == VALUE_ABSENT) {
-    value_id out[2] = {VALUE_ABSENT, back_new_value(b)};
-    back_emit_outputs(b, "", "MaxPool", n->version < 12 ? 12 : n->version, &x, 1, out, 2);
-    back_attrs(b, n);
-    back_int(b, "storage_order", 0);
-    indices = out[1];
-  }
-  value_id at = back_add(b, indices, back_i64(b, 1));
+  value_id at = back_emit(b, "ledge", "MaxPoolAt", 1, &x, 1);
+  back_attrs(b, n);
   back_give(b, x, back_emit(b, "ledge", "ScatterAt", 1, (value_id[]){back_grad(b, n, 0), at, back_shape(b, x)}, 3));
 }
 
