@@ -485,6 +485,85 @@ static void test_zero(void) {
   model_destroy(w.m);
 }
 
+/* A small classifier learns four pictures by heart, in a session with all passes: the loss falls, step by step, to a
+ * tenth, with the weights as inputs and plain gradient descent between the runs. */
+static void test_training(void) {
+  static const struct {
+    const char *op;
+    int version;
+    const char *attrs;
+    int in[6], out;
+  } layers[] = {{"Conv", 11, "pads=[1,1,1,1]", {0, 2, 3, -1}, 10},
+                {"BatchNormalization", 15, "training_mode=1", {10, 4, 5, 6, 7, -1}, 11},
+                {"Relu", 14, "", {11, -1}, 12},
+                {"MaxPool", 12, "kernel_shape=[2,2] strides=[2,2]", {12, -1}, 13},
+                {"Flatten", 13, "", {13, -1}, 14},
+                {"Gemm", 13, "transB=1", {14, 8, 9, -1}, 15},
+                {"SoftmaxCrossEntropyLoss", 13, "", {15, 1, -1}, 16}};
+  static const int64_t dims[10][4] = {{4, 1, 6, 6}, {4}, {5, 1, 3, 3}, {5}, {5}, {5}, {5}, {5}, {4, 45}, {4}};
+  static const int ranks[10] = {4, 1, 4, 1, 1, 1, 1, 1, 2, 1}, trained[6] = {2, 3, 4, 5, 8, 9};
+  model *m = model_create();
+  graph *g = m->graph = graph_create(m, NULL, "test");
+  value_id ids[17], grads[6], xs[6];
+  tensor owned[8];
+  int n_owned = 0;
+  value in[10] = {0};
+  const value *ins[10];
+  rng_init(&grad_dice, 3);
+  for (int i = 0; i < 17; i++) ids[i] = graph_add_value(g, NULL);
+  for (int i = 0; i < 10; i++) {
+    ledge_dtype dtype = i == 1 ? LEDGE_I64 : LEDGE_F32;
+    in[i].kind = VALUE_TENSOR;
+    ins[i] = &in[i];
+    tensor_set_shape(&in[i].tensor, dtype, ranks[i], dims[i]);
+    if (tensor_alloc(&in[i].tensor, NULL)) abort();
+    g->values[ids[i]].type = (graph_type){.kind = TYPE_TENSOR, .dtype = dtype, .rank = ranks[i], .dims = dims[i]};
+    for (int64_t k = 0; k < tensor_elements(&in[i].tensor); k++)
+      if (i == 1)
+        ((int64_t *)in[i].tensor.data)[k] = k;
+      else
+        ((float *)in[i].tensor.data)[k] = i == 4 || i == 7 ? 1 : i == 5 || i == 6 ? 0 : (float)(grad_unit() - 0.5);
+  }
+  g->inputs = ids;
+  g->n_inputs = 10;
+  for (size_t i = 0; i < sizeof layers / sizeof *layers; i++) {
+    value_id of[6];
+    int n = 0;
+    for (; layers[i].in[n] >= 0; n++) of[n] = ids[layers[i].in[n]];
+    node *k = graph_add_node(g, "", layers[i].op, layers[i].version, "", of, n, &ids[layers[i].out], 1);
+    op_test_attrs(g, k, layers[i].attrs, owned, &n_owned);
+    k->def = ops_find("", k->op, k->version);
+  }
+  for (int i = 0; i < 6; i++) xs[i] = ids[trained[i]];
+  ledge_error e = {0};
+  CHECK_INT(gradient_build(g, ids[16], xs, 6, grads, &e), LEDGE_OK);
+  value_id outs[7] = {ids[16]};
+  memcpy(outs + 1, grads, sizeof grads);
+  g->outputs = outs;
+  g->n_outputs = 7;
+  const pass_options po = {0};
+  const session_options so = {.threads = 2};
+  session *s = NULL;
+  double first = 0, loss = 0;
+  if (passes_run(m, &po, &e) || session_create(m, &so, &s, &e)) TEST_FAIL("%s", e.message);
+  for (int step = 0; s && step < 40; step++) {
+    if (session_run(s, ins, &e)) TEST_FAIL("%s", e.message);
+    double now = tensor_f64(&session_output(s, 0)->tensor, 0);
+    if (step == 0) first = now;
+    if (step == 1) CHECK(now < first);
+    loss = now;
+    for (int i = 0; i < 6; i++) {
+      const float *d = session_output(s, i + 1)->tensor.data;
+      float *w = in[trained[i]].tensor.data;
+      for (int64_t k = 0; k < tensor_elements(&in[trained[i]].tensor); k++) w[k] -= 0.2f * d[k];
+    }
+  }
+  if (!(loss < first / 10)) TEST_FAIL("the loss fell from %g to %g", first, loss);
+  session_destroy(s);
+  for (int i = 0; i < 10; i++) value_deinit(&in[i]);
+  model_destroy(m);
+}
+
 static void refused(const char *domain, const char *op, int version, const char *part) {
   whole w = whole_begin();
   value_id x = whole_input(&w, 2), grad, y = graph_add_value(w.g, NULL);
@@ -541,9 +620,10 @@ static void test_listed(void) {
   CHECK_INT(gradient_kind_of("example", "Conv"), GRADIENT_UNLISTED);
 }
 
-TEST_MAIN({"listed", test_listed}, {"repeated_use", test_repeated_use}, {"zero", test_zero}, {"refused", test_refused},
-          {"memory", test_memory}, {"arithmetic", test_arithmetic}, {"functions", test_functions},
-          {"activations", test_activations}, {"moves", test_moves}, {"shapes", test_shapes}, {"resize", test_resize},
-          {"reductions", test_reductions}, {"losses", test_losses}, {"products", test_products},
-          {"convolutions", test_convolutions}, {"convolution_kernels", test_convolution_kernels}, {"norms", test_norms},
-          {"pools", test_pools}, {"attention", test_attention}, {"recurrent", test_recurrent})
+TEST_MAIN({"listed", test_listed}, {"repeated_use", test_repeated_use}, {"zero", test_zero},
+          {"training", test_training}, {"refused", test_refused}, {"memory", test_memory},
+          {"arithmetic", test_arithmetic}, {"functions", test_functions}, {"activations", test_activations},
+          {"moves", test_moves}, {"shapes", test_shapes}, {"resize", test_resize}, {"reductions", test_reductions},
+          {"losses", test_losses}, {"products", test_products}, {"convolutions", test_convolutions},
+          {"convolution_kernels", test_convolution_kernels}, {"norms", test_norms}, {"pools", test_pools},
+          {"attention", test_attention}, {"recurrent", test_recurrent})
