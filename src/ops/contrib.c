@@ -22,10 +22,11 @@ ALIAS(grid_sample, "GridSample", 16, NULL)
 ALIAS(quantize, "QuantizeLinear", 21, NULL)
 ALIAS(dequantize, "DequantizeLinear", 21, NULL)
 
-static ledge_status quick_gelu_infer(op_ctx *c) { return steps_alias(c, false, "Swish", 24, NULL); }
-static ledge_status quick_gelu_run(op_ctx *c) {
-  return steps_alias(c, true, "Swish", 24, ATTRS(ATTR_F("alpha", op_float(c, "alpha", 1.702f))));
+static ledge_status quick_gelu(op_ctx *c, bool run) {
+  return steps_alias(c, run, "Swish", 24, ATTRS(ATTR_F("alpha", op_float(c, "alpha", 1.702f))));
 }
+static ledge_status quick_gelu_infer(op_ctx *c) { return quick_gelu(c, false); }
+static ledge_status quick_gelu_run(op_ctx *c) { return quick_gelu(c, true); }
 
 /* Unique in order of occurrence; its outputs are the values, where each element's value stands, and the counts. */
 static ledge_status unique_run(op_ctx *c) {

@@ -83,9 +83,10 @@ struct op_ctx {
   ledge_error *error;
   pool *pool; /* NULL: one thread */
   op_host *host;
-  rng *rng;      /* for operators without a seed of their own */
-  void *kernel;  /* what a backend prepared for this node and these shapes, for its own run */
-  void *scratch; /* that kernel's scratch memory, of the size that it asked for */
+  rng *rng;                              /* for operators without a seed of their own */
+  void *kernel;                          /* what a backend prepared for this node and these shapes, for its own run */
+  void *scratch;                         /* that kernel's scratch memory, of the size that it asked for */
+  const struct steps_recorder *recorder; /* ops/steps.h: hears of each step while inferring; NULL: nobody does */
 };
 
 /* ---- inputs, outputs ---- */

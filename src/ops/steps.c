@@ -3,6 +3,8 @@
 
 enum { STEP_OUTPUTS = 4 };
 
+static const steps_recorder *recorder_of(const steps *s) { return s->run || s->status ? NULL : s->c->recorder; }
+
 void steps_fail(steps *s, ledge_status status) {
   if (!s->status) s->status = status;
 }
@@ -64,6 +66,8 @@ void steps_calls(steps *s, const char *op, int version, const attr *attrs, const
   for (int i = 0; i < n_out; i++) y[i]->kind = VALUE_TENSOR;
   s->status = s->run ? op_eval(&k) : op_infer(&k);
   for (int i = 0; !s->status && i < n_out; i++) out[i] = y[i];
+  const steps_recorder *r = recorder_of(s);
+  if (r) r->step(r->arg, op, version, attrs, in, n_in, out, n_out);
 }
 
 const value *steps_call(steps *s, const char *op, int version, const attr *attrs, const value *const *in, int n_in) {
@@ -87,6 +91,7 @@ const value *steps_make(steps *s, ledge_dtype dtype, int rank, const int64_t *di
   }
   y->kind = VALUE_TENSOR;
   tensor_set_shape(&y->tensor, dtype, rank, dims);
+  if (recorder_of(s)) s->c->recorder->refuse(s->c->recorder->arg);
   if (!s->run) return y;
   s->status = tensor_alloc(&y->tensor, s->c->error);
   if (s->status) return NULL;
@@ -103,6 +108,7 @@ const value *steps_scalar(steps *s, ledge_dtype dtype, double v) {
   s->status = tensor_alloc(&y->tensor, s->c->error);
   if (s->status) return NULL;
   dtype_store_f64(dtype, y->tensor.data, 0, v);
+  if (recorder_of(s)) s->c->recorder->constant(s->c->recorder->arg, y);
   return y;
 }
 
@@ -115,6 +121,7 @@ const value *steps_reshape(steps *s, const value *v, int rank, const int64_t *di
   }
   value *y = steps_new(s);
   if (!y) return NULL;
+  if (recorder_of(s)) s->c->recorder->refuse(s->c->recorder->arg);
   value_share(y, v);
   tensor_set_shape(&y->tensor, v->tensor.dtype, rank, dims);
   return y;
@@ -122,12 +129,14 @@ const value *steps_reshape(steps *s, const value *v, int rank, const int64_t *di
 
 const value *steps_wide(steps *s, const value *v) {
   if (!v || s->status || (v->tensor.dtype != LEDGE_F16 && v->tensor.dtype != LEDGE_BF16)) return v;
+  if (recorder_of(s)) return v;
   return STEP(s, "Cast", 23, ATTRS(ATTR_I("to", LEDGE_F32)), v);
 }
 
 void steps_out(steps *s, int i, const value *v, ledge_dtype dtype) {
   if (!s->status && v && dtype && v->tensor.dtype != dtype) v = STEP(s, "Cast", 23, ATTRS(ATTR_I("to", dtype)), v);
   if (s->status || !v || !op_wants(s->c, i)) return;
+  if (recorder_of(s)) s->c->recorder->out(s->c->recorder->arg, i, v);
   const tensor *t = &v->tensor;
   tensor *y = op_out(s->c, i);
   if (!s->run) {
@@ -160,5 +169,12 @@ ledge_status steps_alias(op_ctx *c, bool run, const char *op, int version, const
   k.node = &n;
   k.def = def;
   k.kernel = k.scratch = NULL;
-  return run ? def->run(&k) : def->infer ? def->infer(&k) : OP_UNKNOWN;
+  if (run) return def->run(&k);
+  ledge_status status = def->infer ? def->infer(&k) : OP_UNKNOWN;
+  if (status || !c->recorder) return status;
+  const value *const *out = (const value *const *)c->out;
+  c->recorder->step(c->recorder->arg, op, version, attrs, c->in, c->n_in, out, c->n_out);
+  for (int i = 0; i < c->n_out; i++)
+    if (out[i]) c->recorder->out(c->recorder->arg, i, out[i]);
+  return status;
 }

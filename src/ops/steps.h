@@ -24,6 +24,18 @@ typedef struct steps {
   value values[STEPS_MAX]; /* owned */
 } steps;
 
+/* Hears what a body does while it infers, so that a pass can put the steps themselves in the node's place. Values are
+ * known by their addresses: of the node's inputs, of what earlier steps gave. 16-bit floats are not widened then: that
+ * is the business of those who run the steps. Attributes last for the call alone; NULL are the node's own. */
+typedef struct steps_recorder {
+  void *arg;
+  void (*step)(void *arg, const char *op, int version, const attr *attrs, const value *const *in, int n_in,
+               const value *const *out, int n_out);
+  void (*constant)(void *arg, const value *v);
+  void (*out)(void *arg, int i, const value *v);
+  void (*refuse)(void *arg); /* what the body did is no step */
+} steps_recorder;
+
 /* Attributes of one step: a list ended by {0}; NULL hands on the node's own. */
 #define ATTRS(...)     \
   (const attr[]) {     \
