@@ -222,6 +222,10 @@ value_id back_number(back *b, double v, value_id like) {
 value_id back_i64(back *b, int64_t v) { return back_constant(b, LEDGE_I64, 0, NULL, &v); }
 value_id back_list(back *b, const int64_t *v, int n) { return back_constant(b, LEDGE_I64, 1, (int64_t[]){n}, v); }
 
+value_id back_f32(back *b, int rank, const int64_t *dims, const float *v) {
+  return back_constant(b, LEDGE_F32, rank, dims, v);
+}
+
 value_id back_like(back *b, value_id x, value_id like) {
   ledge_dtype from = back_dtype(b, x), to = back_dtype(b, like);
   if (from == to && from != LEDGE_DTYPE_NONE) return x;

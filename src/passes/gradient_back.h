@@ -67,6 +67,7 @@ static inline value_id back_where(back *b, value_id c, value_id x, value_id y) {
 value_id back_number(back *b, double v, value_id like); /* a scalar of like's dtype */
 value_id back_i64(back *b, int64_t v);                  /* a scalar */
 value_id back_list(back *b, const int64_t *v, int n);   /* int64 [n] */
+value_id back_f32(back *b, int rank, const int64_t *dims, const float *v);
 value_id back_like(back *b, value_id x, value_id like); /* cast to like's dtype */
 value_id back_shape(back *b, value_id x);
 value_id back_dim(back *b, value_id x, int64_t axis); /* int64 [1] */

@@ -31,6 +31,12 @@ static value_id as_f64(back *b, value_id x) {
   return y;
 }
 
+static value_id pair(back *b, value_id first, value_id second) {
+  value_id v = back_op2(b, "Concat", first, second);
+  back_int(b, "axis", 0);
+  return v;
+}
+
 /* y picks elements of inputs `first` .. `last` (those that are real), and of nothing else. */
 static void give_picked(back *b, const node *n, int first, int last, bool in_f64) {
   value_id in[8];
@@ -51,6 +57,46 @@ static void give_picked(back *b, const node *n, int first, int last, bool in_f64
 }
 
 void gradient_pick(back *b, const node *n) { give_picked(b, n, 0, 0, false); }
+
+/* Constant int64s of a Slice: an attribute before version 10, an input after. */
+static bool slice_list(back *b, const node *n, const char *name, int input, int64_t *v, int *count) {
+  const attr *a = node_attr(n, name);
+  const tensor *t = node_in(n, input) == VALUE_ABSENT ? NULL : graph_constant(b->g, n->in[input]);
+  bool from_attr = n->version < 10;
+  int64_t size = from_attr ? (a && a->type == ATTR_INTS ? a->count : 0) : t ? tensor_elements(t) : 0;
+  if (size < 1 || size > LEDGE_MAX_RANK || (!from_attr && !dtype_is_integer(t->dtype))) return false;
+  for (int64_t i = 0; i < size; i++) v[i] = from_attr ? a->ints[i] : tensor_i64(t, i);
+  *count = (int)size;
+  return true;
+}
+
+/* A piece with known begins and steps of 1 is padded with zeros where it was cut; others are picked. */
+void gradient_slice(back *b, const node *n) {
+  int64_t starts[LEDGE_MAX_RANK], axes[LEDGE_MAX_RANK], steps[LEDGE_MAX_RANK];
+  value_id x = n->in[0], y = n->out[0], begins[LEDGE_MAX_RANK * 2];
+  int n_starts = 0, n_axes = 0, n_steps = 0;
+  bool plain = slice_list(b, n, "starts", 1, starts, &n_starts);
+  bool has_axes = n->version < 10 ? node_attr(n, "axes") != NULL : node_in(n, 3) != VALUE_ABSENT;
+  if (has_axes)
+    plain = plain && slice_list(b, n, "axes", 3, axes, &n_axes) && n_axes == n_starts;
+  else
+    n_axes = back_range(0, n_starts, axes);
+  if (n->version >= 10 && node_in(n, 4) != VALUE_ABSENT) plain = plain && slice_list(b, n, "", 4, steps, &n_steps);
+  for (int i = 0; i < n_steps; i++) plain = plain && steps[i] == 1;
+  if (!plain) {
+    give_picked(b, n, 0, 0, false);
+    return;
+  }
+  for (int i = 0; i < n_axes; i++) {
+    value_id dim = back_dim(b, x, axes[i]), start = back_list(b, &starts[i], 1), zero = back_list(b, (int64_t[]){0}, 1);
+    begins[i] = starts[i] >= 0 ? back_op2(b, "Min", start, dim) : back_op2(b, "Max", back_add(b, dim, start), zero);
+    begins[n_axes + i] = back_sub(b, back_sub(b, dim, begins[i]), back_dim(b, y, axes[i]));
+  }
+  value_id pads = back_emit(b, "", "Concat", GRADIENT_OPSET, begins, 2 * n_axes);
+  back_int(b, "axis", 0);
+  const value_id in[] = {back_grad(b, n, 0), pads, VALUE_ABSENT, back_list(b, axes, n_axes)};
+  back_give(b, x, back_emit(b, "", "Pad", GRADIENT_OPSET, in, 4));
+}
 
 /* Pad's value is no element of x. Before version 2 the attribute is called paddings; the value of a constant pad is an
  * attribute up to 10, and input 2 after. */
@@ -236,6 +282,24 @@ void gradient_rotary(back *b, const node *n) {
   back_give(b, n->in[0], back_again(b, n, in, n->n_in));
 }
 
+/* grid = base theta^T, where base is the grid of the identity, and a column of ones. */
+void gradient_affine_grid(back *b, const node *n) {
+  int64_t d = back_need_rank(b, n->out[0]) - 2;
+  if (b->status) return;
+  float identity[12] = {0};
+  for (int64_t i = 0; i < d && d <= 3; i++) identity[i * (d + 1) + i] = 1;
+  value_id theta = n->in[0], dy = back_grad(b, n, 0), one = back_number(b, 1, theta);
+  value_id eye = back_like(b, back_f32(b, 2, (int64_t[]){d, d + 1}, identity), theta);
+  const value_id in[] = {back_op2(b, "Expand", eye, back_shape(b, theta)), n->in[1]};
+  value_id base = back_again(b, n, in, 2);
+  base = back_op2(b, "Reshape", base, back_list(b, (int64_t[]){0, -1, d}, 3));
+  dy = back_op2(b, "Reshape", dy, back_list(b, (int64_t[]){0, -1, d}, 3));
+  value_id points = pair(b, pair(b, back_dim(b, base, 0), back_dim(b, base, 1)), back_list(b, (int64_t[]){1}, 1));
+  base = back_op2(b, "Concat", base, back_op2(b, "Expand", one, points));
+  back_int(b, "axis", -1);
+  back_give(b, theta, back_op2(b, "MatMul", back_transpose(b, dy, (int64_t[]){0, 2, 1}, 3), base));
+}
+
 /* ---- the rules of ledge's own operators, for second derivatives ---- */
 
 void gradient_scatter_at(back *b, const node *n) {
@@ -266,12 +330,6 @@ static bool attr_is(const node *n, const char *name, const char *otherwise, cons
 /* Element i of a vector, as [1]. */
 static value_id element(back *b, value_id v, int64_t i) {
   return back_op3(b, "Slice", v, back_list(b, (int64_t[]){i}, 1), back_list(b, (int64_t[]){i + 1}, 1));
-}
-
-static value_id pair(back *b, value_id first, value_id second) {
-  value_id v = back_op2(b, "Concat", first, second);
-  back_int(b, "axis", 0);
-  return v;
 }
 
 /* The weights of one axis as a matrix [out, in]: the resized identity. `at` is the axis' place in roi, scales and

@@ -51,6 +51,9 @@ static void test_activations(void) {
 
 static void test_moves(void) {
   CASES({"Slice", 13, "", {"x[4x5]", "i64[2] 1 3", "i64[2] 4 -6", "i64[2] 0 1", "i64[2] 2 -1"}},
+        {"Slice", 13, "", {"x[4x5]", "i64[2] 1 -3", "i64[2] 9 -1", "i64[2] -2 1"}},
+        {"Slice", 13, "", {"x[4x5]", "i64[1] -9", "i64[1] 2"}},
+        {"Slice", 10, "", {"x[4x5]", "i32[1] 3", "i32[1] 99", "i32[1] 1", "i32[1] 1"}},
         {"Slice", 1, "starts=[1] ends=[3] axes=[1]", {"x[4x5]"}}, {"Tile", 13, "", {"x[2x3]", "i64[2] 2 3"}},
         {"DepthToSpace", 13, "blocksize=2", {"x[1x8x2x3]"}},
         {"DepthToSpace", 13, "blocksize=2 mode='CRD'", {"x[1x8x2x3]"}},
@@ -78,6 +81,8 @@ static void test_moves(void) {
         {"ScatterND", 18, "reduction='mul'", {"p[4]", "i64[3x1] 1 1 0", "p[3]"}},
         {"ScatterND", 18, "reduction='max'", {"d[4]", "i64[3x1] 1 2 0", "x[3]"}},
         {"TensorScatter", 24, "", {"x[2x3x4]", "x[2x2x4]", "i64[2] 1 0"}},
+        {"AffineGrid", 20, "", {"x[2x2x3]", "i64[4] 2 1 3 4"}, NULL, NO_OPEN},
+        {"AffineGrid", 20, "align_corners=1", {"x[1x3x4]", "i64[5] 1 1 2 3 4"}, NULL, NO_OPEN},
         {"TopK", 11, "axis=1", {"d[2x5]", "i64[1] 3"}, "Lo"},
         {"TopK", 11, "axis=0 largest=0", {"d[4x2]", "i64[1] 2"}, "Lo"},
         {"MaxUnpool", 11, "kernel_shape=[2,2] strides=[2,2]", {"x[1x1x2x2]", "i64[1x1x2x2] 5 7 13 15"}});
