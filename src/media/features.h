@@ -1,3 +1,4 @@
+/* clang-format off: tables */
 /* media/features: sound -> spectrogram, mel spectrogram, MFCC, exactly as the toolkit that a model was trained with.
  *
  *   samples -> length -> scale -> frames -> [- mean] -> [energy] -> [pre-emphasis] -> window -> FFT -> |.|^power
@@ -24,16 +25,19 @@
  *   gain          factor on samples of +-1               melscale      htk | slaney
  *   fft win hop   samples                                melshape      hz | mel: what the triangles are straight in
  *   window        hann hamming povey blackman rect       norm          none | slaney
- *   periodic      0 | 1                                  log           none ln log10 db (ln and log10: of floor or
- * above) framing       center | snip | mirror                 floor         least value under the logarithm padmode
- * reflect | zero | edge                  offset        added under the logarithm droplast      0 | 1 ref           db:
- * 0 dB is this, or `max` dc            0 | 1: remove each frame's mean        topdb         db: this far below the
- * maximum; 0: no limit preemphasis   coefficient                            ceps          number of cepstra power 1 | 2
- * dct           ortho | htk energy        none | raw | windowed                  lifter        coefficient; 0: none
+ *   periodic      0 | 1                                  log           none ln log10 db (ln, log10: of floor or above)
+ *   framing       center | snip | mirror                 floor         least value under the logarithm
+ *   padmode       reflect | zero | edge                  offset        added under the logarithm
+ *   droplast      0 | 1                                  ref           db: 0 dB is this, or `max`
+ *   dc            0 | 1: remove each frame's mean        topdb         db: this far below the maximum; 0: no limit
+ *   preemphasis   coefficient                            ceps          number of cepstra
+ *   power         1 | 2                                  dct           ortho | htk
+ *   energy        none | raw | windowed                  lifter        coefficient; 0: none
  *   energyfloor   value                                  c0last        0 | 1
  *   normalize     none whisper mean meanvar              layout        letters: f t once each, n and c for dims of 1
  *   lifterfrom    0 | 1: the first cepstrum's k          preset        a name of the table above
  */
+/* clang-format on */
 #ifndef MEDIA_FEATURES_H
 #define MEDIA_FEATURES_H
 

@@ -1,3 +1,4 @@
+/* clang-format off: tables */
 /* media/preprocess: a decoded picture -> the tensor that a vision model wants. The recipe is a text, so that it can
  * stand on the command line or in a model's metadata:
  *
@@ -9,16 +10,18 @@
  *   crop       N | HxW                           the middle, after resizing; what lies outside is filled with `pad`
  *   filter     bilinear bicubic lanczos box      Pillow's antialiased filters, to the bit (default: bilinear)
  *              nearest                           the sample at floor((i + 0.5) * scale), as Pillow
- *              linear                            two samples a side at half-pixel centres, no antialias: OpenCV,
- * TensorFlow align      center | topleft                  where letterbox puts the picture (default: center) pad V |
- * R:G:B                         0..255, in the order of `color` (default: 0; letterbox: 114) color      rgb | bgr |
- * gray                  order of the channels (default: rgb) layout     nchw | nhwc | chw | hwc           (default:
- * nchw) scale      number or a/b                     (default: 1) mean, std  V | R:G:B                         in the
- * order of `color` (default: 0 and 1) dtype      f32 | f16 | u8 | i8               integers are rounded to nearest even
- * and saturated (default: f32)
+ *              linear                            two samples a side at half-pixel centres: OpenCV, TensorFlow
+ *   align      center | topleft                  where letterbox puts the picture (default: center)
+ *   pad        V | R:G:B                         0..255, in the order of `color` (default: 0; letterbox: 114)
+ *   color      rgb | bgr | gray                  order of the channels (default: rgb)
+ *   layout     nchw | nhwc | chw | hwc           (default: nchw)
+ *   scale      number or a/b                     (default: 1)
+ *   mean, std  V | R:G:B                         in the order of `color` (default: 0 and 1)
+ *   dtype      f32 | f16 | u8 | i8               integers are rounded to nearest even and saturated (default: f32)
  *
  * Each output is (pixel * scale - mean) / std, in double and rounded once to the dtype; the resized pixel itself is
  * rounded to 8 bits, as Pillow and OpenCV do. */
+/* clang-format on */
 #ifndef MEDIA_PREPROCESS_H
 #define MEDIA_PREPROCESS_H
 
