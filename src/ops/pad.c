@@ -3,12 +3,9 @@
  * Each axis tells which entry of the input stands at each place of the output, or that the constant does. Negative pads
  * cut first; reflect, edge and wrap then repeat what is left, as often as it takes (numpy.pad). What lies behind the
  * last padded axis moves as one block. */
-#include "ops/move_util.h"
+#include "ops/pad.h"
 
-typedef struct pad_plan {
-  int64_t before[LEDGE_MAX_RANK], after[LEDGE_MAX_RANK], dims[LEDGE_MAX_RANK];
-  enum { PAD_CONSTANT, PAD_REFLECT, PAD_EDGE, PAD_WRAP } mode;
-} pad_plan;
+#include "ops/move_util.h"
 
 static ledge_status pad_mode(op_ctx *c, pad_plan *p) {
   static const char *const names[] = {"constant", "reflect", "edge", "wrap"};
@@ -51,7 +48,7 @@ static ledge_status pad_read(op_ctx *c, pad_plan *p) {
   return LEDGE_OK;
 }
 
-static ledge_status pad_plan_make(op_ctx *c, pad_plan *p) {
+ledge_status pad_plan_make(op_ctx *c, pad_plan *p) {
   const tensor *x = op_in(c, 0);
   TRY(pad_mode(c, p));
   TRY(pad_read(c, p));

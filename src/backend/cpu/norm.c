@@ -1,5 +1,5 @@
-/* backend/cpu/norm: softmax, layer and RMS norm, instance and group norm, reductions over neighbouring axes; float32.
- */
+/* backend/cpu/norm: softmax, layer and RMS norm, instance and group norm, LpNormalization, LRN, reductions over
+ * neighbouring axes, ArgMax and ArgMin; float32. */
 #include "kernels/norm/norm.h"
 #include "backend/cpu/rows.h"
 #include "base/error.h"
@@ -80,6 +80,64 @@ static ledge_status rows_prepare(const kernel_request *r, kernel *ret, ledge_err
   return LEDGE_OK;
 }
 
+/* ---- SimplifiedLayerNormalization; SkipLayerNormalization and SkipSimplifiedLayerNormalization ---- */
+
+static ledge_status simplified_run(op_ctx *c) {
+  const rows_state *s = c->kernel;
+  tensor *inv_std = op_out(c, 1);
+  const norm_row_options o = {
+      .epsilon = s->epsilon, .rms = true, .scale = cpu_f32(op_in(c, 1)), .inv_std = inv_std ? inv_std->data : NULL};
+  norm_rows_f32(&o, op_in(c, 0)->data, op_out(c, 0)->data, s->rows, s->n, c->pool);
+  return LEDGE_OK;
+}
+
+static ledge_status simplified_prepare(const kernel_request *r, kernel *ret, ledge_error *error) {
+  op_ctx *c = r->ctx;
+  const tensor *x = op_in(c, 0), *y = op_out(c, 0), *inv_std = op_out(c, 1);
+  if (!cpu_is_f32(r, 0) || !cpu_is_f32(r, 1) || x->rank < 1 || !tensor_elements(x)) return LEDGE_OK;
+  if (!y || y->dtype != LEDGE_F32 || (inv_std && inv_std->dtype != LEDGE_F32)) return LEDGE_OK;
+  int axis;
+  TRY(op_axis(c, op_int(c, "axis", -1), x->rank, &axis));
+  rows_state *s = cpu_state(r, sizeof *s, error);
+  if (!s) return LEDGE_ERROR_MEMORY;
+  *s = (rows_state){tensor_span(x, 0, axis), tensor_span(x, axis, x->rank), op_float(c, "epsilon", 1e-5f), true};
+  if (tensor_elements(op_in(c, 1)) != s->n) return LEDGE_OK;
+  *ret = (kernel){simplified_run, s, 0, "rms_norm", 0};
+  return LEDGE_OK;
+}
+
+/* x, skip, gamma, beta (not simplified), bias; the sum that was normalised is output 3. */
+static ledge_status skip_run(op_ctx *c) {
+  const rows_state *s = c->kernel;
+  tensor *mean = op_out(c, 1), *inv_std = op_out(c, 2), *sum = op_out(c, 3);
+  const norm_row_options o = {.epsilon = s->epsilon,
+                              .rms = s->rms,
+                              .scale = cpu_f32(op_in(c, 2)),
+                              .bias = s->rms ? NULL : cpu_f32(op_in(c, 3)),
+                              .skip = op_in(c, 1)->data,
+                              .skip_bias = cpu_f32(op_in(c, s->rms ? 3 : 4)),
+                              .sum = sum ? sum->data : NULL,
+                              .mean = mean ? mean->data : NULL,
+                              .inv_std = inv_std ? inv_std->data : NULL};
+  norm_rows_f32(&o, op_in(c, 0)->data, op_out(c, 0)->data, s->rows, s->n, c->pool);
+  return LEDGE_OK;
+}
+
+static ledge_status skip_prepare(const kernel_request *r, kernel *ret, ledge_error *error) {
+  op_ctx *c = r->ctx;
+  const tensor *x = op_in(c, 0);
+  bool simplified = !strcmp(c->node->op, "SkipSimplifiedLayerNormalization");
+  for (int i = 0; i < c->n_in; i++)
+    if (op_has(c, i) && !cpu_is_f32(r, i)) return LEDGE_OK;
+  if (!tensor_elements(x) || !tensor_same_shape(x, op_in(c, 1)) || !op_wants(c, 0)) return LEDGE_OK;
+  if (simplified && op_wants(c, 1)) return LEDGE_OK;
+  rows_state *s = cpu_state(r, sizeof *s, error);
+  if (!s) return LEDGE_ERROR_MEMORY;
+  *s = (rows_state){tensor_span(x, 0, x->rank - 1), x->dims[x->rank - 1], op_float(c, "epsilon", 1e-12f), simplified};
+  *ret = (kernel){skip_run, s, 0, "skip_norm", 0};
+  return LEDGE_OK;
+}
+
 /* ---- InstanceNormalization, GroupNormalization (21, with a scale a channel) ---- */
 
 typedef struct group_state {
@@ -109,6 +167,43 @@ static ledge_status group_prepare(const kernel_request *r, kernel *ret, ledge_er
                      instance ? x->dims[1] : op_int(c, "num_groups", 1), op_float(c, "epsilon", 1e-5f)};
   if (s->groups < 1 || s->channels % s->groups) return LEDGE_OK;
   *ret = (kernel){group_run, s, 0, "group_norm", 0};
+  return LEDGE_OK;
+}
+
+/* ---- LpNormalization, LRN ---- */
+
+static ledge_status lp_run(op_ctx *c) {
+  const split_state *s = c->kernel;
+  norm_lp_f32(op_in(c, 0)->data, op_out(c, 0)->data, s->outer, s->n, s->inner, s->kind, c->pool);
+  return LEDGE_OK;
+}
+
+static ledge_status lp_prepare(const kernel_request *r, kernel *ret, ledge_error *error) {
+  op_ctx *c = r->ctx;
+  const tensor *x = op_in(c, 0);
+  int64_t p = op_int(c, "p", 2);
+  if (!cpu_is_f32(r, 0) || x->rank < 1 || !tensor_elements(x) || (p != 1 && p != 2)) return LEDGE_OK;
+  int axis;
+  TRY(op_axis(c, op_int(c, "axis", -1), x->rank, &axis));
+  split_state *s = cpu_state(r, sizeof *s, error);
+  if (!s) return LEDGE_ERROR_MEMORY;
+  *s = (split_state){tensor_span(x, 0, axis), x->dims[axis], tensor_span(x, axis + 1, x->rank), (int)p};
+  *ret = (kernel){lp_run, s, 0, "lp_norm", 0};
+  return LEDGE_OK;
+}
+
+static ledge_status lrn_run(op_ctx *c) {
+  const tensor *x = op_in(c, 0);
+  norm_lrn_f32(x->data, op_out(c, 0)->data, x->dims[0], x->dims[1], tensor_span(x, 2, x->rank), op_int(c, "size", 1),
+               op_float(c, "alpha", 1e-4f), op_float(c, "beta", 0.75f), op_float(c, "bias", 1), c->pool);
+  return LEDGE_OK;
+}
+
+static ledge_status lrn_prepare(const kernel_request *r, kernel *ret, ledge_error *error) {
+  (void)error;
+  const tensor *x = op_in(r->ctx, 0);
+  if (cpu_is_f32(r, 0) && x->rank >= 2 && tensor_elements(x) && op_int(r->ctx, "size", 1) > 0)
+    *ret = (kernel){lrn_run, NULL, 0, "lrn", 0};
   return LEDGE_OK;
 }
 
@@ -169,6 +264,39 @@ static ledge_status reduce_prepare(const kernel_request *r, kernel *ret, ledge_e
   return LEDGE_OK;
 }
 
+static ledge_status globalmax_prepare(const kernel_request *r, kernel *ret, ledge_error *error) {
+  const tensor *x = op_in(r->ctx, 0);
+  if (!cpu_is_f32(r, 0) || x->rank < 3 || !tensor_elements(x)) return LEDGE_OK;
+  split_state *s = cpu_state(r, sizeof *s, error);
+  if (!s) return LEDGE_ERROR_MEMORY;
+  *s = (split_state){tensor_span(x, 0, 2), tensor_span(x, 2, x->rank), 1, REDUCE_MAX};
+  *ret = (kernel){reduce_run, s, 0, "global_max_pool", 0};
+  return LEDGE_OK;
+}
+
+/* ---- ArgMax, ArgMin ---- */
+
+static ledge_status arg_run(op_ctx *c) {
+  const split_state *s = c->kernel;
+  reduce_arg_f32(s->kind != 0, false, op_in(c, 0)->data, op_out(c, 0)->data, s->outer, s->n, s->inner, c->pool);
+  return LEDGE_OK;
+}
+
+static ledge_status arg_prepare(const kernel_request *r, kernel *ret, ledge_error *error) {
+  op_ctx *c = r->ctx;
+  const tensor *x = op_in(c, 0);
+  if (!cpu_is_f32(r, 0) || x->rank < 1 || !tensor_elements(x)) return LEDGE_OK;
+  if (op_int(c, "select_last_index", 0)) return LEDGE_OK; /* the last of several NaN is not the kernel's */
+  int axis;
+  TRY(op_axis(c, op_int(c, "axis", 0), x->rank, &axis));
+  split_state *s = cpu_state(r, sizeof *s, error);
+  if (!s) return LEDGE_ERROR_MEMORY;
+  *s = (split_state){tensor_span(x, 0, axis), x->dims[axis], tensor_span(x, axis + 1, x->rank),
+                     !strcmp(c->node->op, "ArgMin")};
+  *ret = (kernel){arg_run, s, 0, "arg", 0};
+  return LEDGE_OK;
+}
+
 #define REDUCE(op) \
   { "", op, reduce_prepare }
 const cpu_row cpu_rows_norm[] = {
@@ -176,6 +304,14 @@ const cpu_row cpu_rows_norm[] = {
     {"", "LogSoftmax", softmax_prepare},
     {"", "LayerNormalization", rows_prepare},
     {"", "RMSNormalization", rows_prepare},
+    {"", "SimplifiedLayerNormalization", simplified_prepare},
+    {"com.microsoft", "SkipLayerNormalization", skip_prepare},
+    {"com.microsoft", "SkipSimplifiedLayerNormalization", skip_prepare},
+    {"", "LpNormalization", lp_prepare},
+    {"", "LRN", lrn_prepare},
+    {"", "GlobalMaxPool", globalmax_prepare},
+    {"", "ArgMax", arg_prepare},
+    {"", "ArgMin", arg_prepare},
     {"", "InstanceNormalization", group_prepare},
     {"", "GroupNormalization", group_prepare},
     REDUCE("ReduceSum"),
