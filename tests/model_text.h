@@ -80,9 +80,11 @@ static inline void text_elements(writer *w, int dtype, const char *name, int64_t
     double scaled = made ? round(v * 100) : v;
     int64_t whole = made ? (int64_t)scaled : strtoll(word, NULL, 10);
     float f = (float)v;
+    uint16_t half;
     switch (dtype) {
       case LEDGE_F32: writer_f32le(w, f); break;
       case LEDGE_F64: writer_bytes(w, &v, 8); break;
+      case LEDGE_F16: dtype_store_f64(LEDGE_F16, &half, 0, v), writer_bytes(w, &half, 2); break;
       case LEDGE_I64: writer_u64le(w, (uint64_t)whole); break;
       case LEDGE_I32: writer_u32le(w, (uint32_t)whole); break;
       case LEDGE_I8:

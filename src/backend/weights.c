@@ -172,7 +172,7 @@ ledge_status weight_store_aligned(weight_store *s, const tensor *t, void **ret, 
     *ret = t->data;
     return LEDGE_OK;
   }
-  const void *copy;
+  const void *copy = NULL;
   TRY(weight_store_pack(s, t, "aligned", NULL, 0, tensor_bytes(t), copy_elements, t, &copy, error));
   *ret = (void *)(uintptr_t)copy;
   return LEDGE_OK;

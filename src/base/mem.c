@@ -20,14 +20,18 @@ static bool mem_may_allocate(size_t bytes) {
 }
 
 /* Only blocks that came to be are counted, so that allocations - frees is what stands. */
-static void *mem_counted(void *block) {
-  if (block) atomic_fetch_add_explicit(&mem_stats_global.allocations, 1, memory_order_relaxed);
+static void *mem_counted(void *block, size_t bytes) {
+  if (!block) return NULL;
+  atomic_fetch_add_explicit(&mem_stats_global.allocations, 1, memory_order_relaxed);
+  atomic_fetch_add_explicit(&mem_stats_global.bytes, (long long)bytes, memory_order_relaxed);
   return block;
 }
 
-void *mem_alloc(size_t bytes) { return mem_may_allocate(bytes) ? mem_counted(malloc(bytes ? bytes : 1)) : NULL; }
+void *mem_alloc(size_t bytes) { return mem_may_allocate(bytes) ? mem_counted(malloc(bytes ? bytes : 1), bytes) : NULL; }
 
-void *mem_zalloc(size_t bytes) { return mem_may_allocate(bytes) ? mem_counted(calloc(1, bytes ? bytes : 1)) : NULL; }
+void *mem_zalloc(size_t bytes) {
+  return mem_may_allocate(bytes) ? mem_counted(calloc(1, bytes ? bytes : 1), bytes) : NULL;
+}
 
 void *mem_alloc_array(size_t count, size_t each) {
   size_t bytes;
@@ -36,7 +40,7 @@ void *mem_alloc_array(size_t count, size_t each) {
 }
 
 void *mem_realloc(void *block, size_t bytes) {
-  void *bigger = mem_may_allocate(bytes) ? mem_counted(realloc(block, bytes ? bytes : 1)) : NULL;
+  void *bigger = mem_may_allocate(bytes) ? mem_counted(realloc(block, bytes ? bytes : 1), bytes) : NULL;
   if (bigger && block) atomic_fetch_add_explicit(&mem_stats_global.frees, 1, memory_order_relaxed);
   return bigger;
 }
@@ -45,7 +49,7 @@ void *mem_alloc_aligned(size_t bytes, size_t align) {
   if (align < sizeof(void *)) align = sizeof(void *);
   if (bytes > SIZE_MAX - align) return NULL;
   size_t whole = mem_align(bytes ? bytes : 1, align);
-  return mem_may_allocate(whole) ? mem_counted(aligned_alloc(align, whole)) : NULL;
+  return mem_may_allocate(whole) ? mem_counted(aligned_alloc(align, whole), whole) : NULL;
 }
 
 void mem_free(void *block) {

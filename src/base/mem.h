@@ -24,6 +24,7 @@ char *mem_strndup(const char *text, size_t size);
 typedef struct mem_stats {
   atomic_llong allocations; /* that succeeded */
   atomic_llong frees;
+  atomic_llong bytes; /* that they asked for, in all */
   atomic_llong fail_after;
   atomic_bool fail_sticky;
 } mem_stats;
