@@ -79,4 +79,28 @@ static void test_norm(void) {
   NET_CASES(cases);
 }
 
-TEST_MAIN({"where", test_where}, {"rearrange", test_rearrange}, {"quantize", test_quantize}, {"norm", test_norm})
+static void test_nbits(void) {
+  /* random constants of u8 are 0 to 3: enough of the low bits, and offsets put the high ones there */
+  static const net_case cases[] = {
+      {"x = in f32[3x64]; b = u8[20x2x16] + 77; s = f32[40]; y = com.microsoft:MatMulNBits-1 x b s K=64 N=20 bits=4 "
+       "block_size=32; out y",
+       "gemm", 1e-5},
+      {"x = in f32[2x3x40]; b = u8[20x3x8] + 150; s = f32[20x3]; z = u8[20x2] + 40; y = com.microsoft:MatMulNBits-1 x "
+       "b "
+       "s z K=40 N=20 bits=4 block_size=16; out y",
+       "gemm", 1e-5},
+      {"x = in f32[3x64]; b = u8[20x2x32] + 100; s = f32[40]; z = u8[40] + 99; e = f32[20]; y = "
+       "com.microsoft:MatMulNBits-1 x b s z - e K=64 N=20 bits=8 block_size=32; out y",
+       "gemm", 1e-5},
+      {"x = in f32[3x64]; b = u8[20x2x8] + 100; s = f32[40]; z = f32[40]; y = com.microsoft:MatMulNBits-1 x b s z K=64 "
+       "N=20 bits=2 block_size=32; out y",
+       "gemm", 1e-5},
+      {"x = in f16[3x64]; b = u8[20x2x16] + 77; s = f16[40]; y = com.microsoft:MatMulNBits-1 x b s K=64 N=20 bits=4 "
+       "block_size=32; out y",
+       "gemm", 2e-3},
+  };
+  NET_CASES(cases);
+}
+
+TEST_MAIN({"nbits", test_nbits}, {"where", test_where}, {"rearrange", test_rearrange}, {"quantize", test_quantize},
+          {"norm", test_norm})
