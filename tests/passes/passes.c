@@ -9,7 +9,8 @@
  * constant may also be given: "k = 0.5" (a scalar), "k = [1,2]" (int64), "k = [1.0,2.0]" (float32), "k = i3" (an int64
  * scalar), "k = b1" (bool). nodes: outs = Op ins | attributes (op_test.h), "-" for what is left out; Op is
  * [domain:]Name[-version], 17 where none is given. want: operators (with their domain, "ledge:Conv") that must be there
- * afterwards, or with ! must not; N*Op: exactly N of them. with: other passes that must run too. */
+ * afterwards, or with ! must not; N*Op: exactly N of them; Op-7: of that version. with: other passes that must run too.
+ */
 #include "base/rng.h"
 #include "passes/pass.h"
 #include "runtime/session.h"
@@ -20,8 +21,9 @@ enum { PASS_VALUES_MAX = 64, PASS_IN_MAX = 4, PASS_OUT_MAX = 4 };
 
 typedef struct pass_case {
   const char *pass, *with, *inputs, *constants, *nodes, *outs, *want;
-  double tolerance; /* 0: 1e-4 of the largest magnitude */
-  bool closed;      /* not with open shapes: a constant says a size */
+  double tolerance;      /* 0: 1e-4 of the largest magnitude */
+  bool closed;           /* not with open shapes: a constant says a size */
+  const char *open_want; /* with open shapes, where that is another thing */
 } pass_case;
 
 static rng dice;
@@ -207,19 +209,20 @@ static void unbuild(built *b) {
 
 static int count_ops(const graph *g, const char *op) {
   int n = 0;
-  const char *colon = strchr(op, ':');
+  const char *colon = strchr(op, ':'), *name = colon ? colon + 1 : op, *minus = strchr(name, '-');
+  size_t size = minus ? (size_t)(minus - name) : strlen(name);
   for (int i = 0; i < g->n_nodes; i++) {
     const node *k = &g->nodes[i];
     bool domain = colon ? strlen(k->domain) == (size_t)(colon - op) && !memcmp(k->domain, op, (size_t)(colon - op))
                         : !k->domain[0];
-    n += domain && !strcmp(k->op, colon ? colon + 1 : op);
+    n += domain && strlen(k->op) == size && !memcmp(k->op, name, size) && (!minus || k->version == atoi(minus + 1));
   }
   return n;
 }
 
 static void check_want(const pass_case *pc, const graph *g, bool open) {
   char text[64];
-  for (const char *s = pc->want; *s;) {
+  for (const char *s = open && pc->open_want ? pc->open_want : pc->want; *s;) {
     word(&s, "", text, sizeof text);
     bool exact = strchr(text, '*') != NULL, none = *text == '!';
     const char *op = exact ? strchr(text, '*') + 1 : text + none;
@@ -302,7 +305,7 @@ static void run_case(const pass_case *pc, bool open) {
   for (int how = 0; fine && how < 6; how++) {
     tensor got[PASS_OUT_MAX] = {0};
     disabled(pc, how, list, sizeof list);
-    const pass_options options = {.disable = list};
+    const pass_options options = {.disable = list, .standard_only = !strcmp(pc->pass, "shapes")};
     b = build(pc, inputs, constants, open);
     if (passes_run(b.m, &options, &e)) TEST_FAIL("%s: %s: without %s: %s", pc->pass, pc->nodes, list, e.message);
     if (how == 0) check_want(pc, b.g, open);
@@ -599,6 +602,102 @@ static void test_attention(void) {
 #undef QKV
 }
 
+static void test_unfold(void) {
+  CASES({"unfold", "", "x 2x6", "b 6", "y = com.microsoft:FastGelu x b", "y", "!com.microsoft:FastGelu"},
+        {"unfold", "", "x 2x6", "b 6", "y = com.microsoft:BiasGelu x b", "y", "!com.microsoft:BiasGelu"},
+        {"unfold", "", "x 2x6", "", "y = com.microsoft:QuickGelu x", "y", "!com.microsoft:QuickGelu Swish"},
+        {"unfold", "", "x 1x3x6x6", "w 4x3x3x3; b 4", "y = com.microsoft:FusedConv x w b | activation='Relu'", "y",
+         "!com.microsoft:FusedConv Conv Relu"},
+        {"unfold", "", "x 3x4", "w 4x5; b 5", "y = com.microsoft:FusedGemm x w b | activation='Tanh'", "y",
+         "!com.microsoft:FusedGemm Gemm Tanh"},
+        {"unfold", "", "x 3x4", "w 4x5", "y = com.microsoft:FusedMatMul x w | alpha=0.5", "y",
+         "!com.microsoft:FusedMatMul MatMul"},
+        /* near: the standard's own; nothing that is said in a few steps */
+        {"unfold", "", "x 2x6", "", "y = Gelu-20 x", "y", "Gelu"},
+        {"unfold", "", "x 2x3x6; z 2x3x6", "g 6; c 6", "y = com.microsoft:SkipLayerNormalization x z g c", "y", ""});
+}
+
+static void test_shapes(void) {
+  CASES({"shapes", "", "x 2x3x4", "i = i1; m = [-1]; t = [1]",
+         "s = Shape x; d = Gather s i; u = Unsqueeze d z; z = Constant | value_ints=[0]; r = Concat u m | axis=0; y = "
+         "Reshape x r",
+         "y", "!Shape !Gather !Concat Reshape", .open_want = "Shape Reshape"},
+        {"shapes", "", "x 2x3x4", "i = i0; m = [-1]",
+         "s = Shape x; d = Gather s i; z = Constant | value_ints=[0]; u = Unsqueeze d z; r = Concat u m | axis=0; y = "
+         "Reshape x r",
+         "y", "!Shape !Concat Reshape", .open_want = "Shape Concat"},
+        {"shapes", "", "x 2x3", "", "s = Size x; c = Cast s | to=1; y = Div x c", "y", "!Size !Cast",
+         .open_want = "Size Cast"},
+        /* near: of the elements, not of the shape */
+        {"shapes", "", "x 2x3", "", "c = ReduceSum x | keepdims=0; y = Div x c", "y", "ReduceSum"});
+}
+
+static void test_broadcast(void) {
+  CASES({"broadcast", "", "x 2x4x3x3", "b 4", "y = Add-6 x b | broadcast=1 axis=1", "y", "Add-7 !Add-6"},
+        {"broadcast", "", "x 2x4x3x3; b 4", "", "y = Mul-6 x b | broadcast=1 axis=1", "y", "Mul-7", .closed = true},
+        {"broadcast", "", "x 2x3; z 2x3", "", "a = Sub-6 x z; y = Add-1 a x", "y", "Sub-7 Add-7"},
+        {"broadcast", "", "x 2x3", "k = 0.5; r 3", "a = Mul-6 x k | broadcast=1; y = Div-6 a r | broadcast=1", "y",
+         "Mul-7 Div-7"},
+        /* near: it broadcasts by shapes already */
+        {"broadcast", "", "x 2x4", "b 4", "y = Add-7 x b", "y", "1*Add-7 !Unsqueeze"},
+        {"broadcast", "", "x 2x4", "b 4", "y = Add-14 x b", "y", "1*Add-14"});
+}
+
+/* If with branches that read x: Exp for true, Neg for false. `computed`: the condition hangs on x. */
+static void branch_case(bool condition, bool computed) {
+  static const pass_case pc = {"branch", "", "x 2x3", "", "If", "y", ""};
+  double got[2][6];
+  for (int with = 0; with < 2; with++) {
+    model *m = model_create();
+    graph *g = m->graph = graph_create(m, NULL, "test");
+    built b = {.m = m, .g = g};
+    int64_t dims[2] = {2, 3};
+    value_id x = graph_add_value(g, "x"), y = graph_add_value(g, "y"), c;
+    g->values[x].type = (graph_type){.kind = TYPE_TENSOR, .dtype = LEDGE_F32, .rank = 2, .dims = dims};
+    if (computed) {
+      value_id total = graph_add_value(g, NULL), zero;
+      node *sum = graph_add_node(g, "", "ReduceSum", 13, "", &x, 1, &total, 1);
+      node_set_int(g, sum, "keepdims", 0);
+      zero = graph_add_constant_copy(g, NULL, LEDGE_F32, 0, NULL, &(float){0});
+      c = graph_add_value(g, NULL);
+      graph_add_node(g, "", condition ? "Greater" : "Less", 13, "", (value_id[]){total, zero}, 2, &c, 1);
+    } else {
+      c = graph_add_constant_copy(g, NULL, LEDGE_BOOL, 0, NULL, &condition);
+    }
+    node *n = graph_add_node(g, "", "If", 16, "if", &c, 1, &y, 1);
+    for (int i = 0; i < 2; i++) {
+      graph *sub = graph_create(m, g, i ? "else" : "then");
+      value_id in = graph_capture(sub, x), *out = arena_alloc_array(&m->arena, 1, sizeof *out);
+      *out = graph_add_value(sub, "out");
+      graph_add_node(sub, "", i ? "Neg" : "Exp", 13, "", &in, 1, out, 1);
+      sub->outputs = out;
+      sub->n_outputs = 1;
+      const attr a = {.name = i ? "else_branch" : "then_branch", .type = ATTR_GRAPH, .count = 1, .g = sub};
+      node_set_attr(g, n, &a);
+    }
+    g->inputs = &x, g->n_inputs = 1, g->outputs = &y, g->n_outputs = 1;
+    m->ir_version = 8;
+    int missing = 0;
+    ledge_error e = {0};
+    const pass_options options = {.required_only = !with};
+    float data[6] = {1, 2, -1, 0.5f, 3, -0.25f};
+    tensor in = {.dtype = LEDGE_F32, .rank = 2, .dims = {2, 3}, .data = data}, out[1] = {{0}};
+    if (ops_resolve(g, NULL, 0, &missing, &e) || missing || passes_run(m, &options, &e)) TEST_FAIL("If: %s", e.message);
+    if (with) CHECK_INT(count_ops(g, "If"), computed);
+    if (run_built(&pc, &b, &in, out, "If"))
+      for (int i = 0; i < 6; i++) got[with][i] = tensor_f64(&out[0], i);
+    tensor_deinit(&out[0]);
+    model_destroy(m);
+    for (int i = 0; i < 6; i++) CHECK_NEAR(got[with][i], condition ? exp(data[i]) : -data[i], 1e-5);
+  }
+}
+
+static void test_branch(void) {
+  branch_case(true, false);
+  branch_case(false, false);
+  branch_case(true, true);
+}
+
 /* A small network through everything at once. */
 static void test_together(void) {
   CASES({"fold", "", "x 1x3x12x12",
@@ -613,7 +712,8 @@ static void test_together(void) {
          "y", ""});
 }
 
-TEST_MAIN({"gradient", test_gradient}, {"fold", test_fold}, {"half", test_half}, {"clean", test_clean},
+TEST_MAIN({"gradient", test_gradient}, {"fold", test_fold}, {"unfold", test_unfold}, {"shapes", test_shapes},
+          {"branch", test_branch}, {"broadcast", test_broadcast}, {"half", test_half}, {"clean", test_clean},
           {"batchnorm", test_batchnorm}, {"pad", test_pad}, {"activation", test_activation},
           {"layernorm", test_layernorm}, {"attention", test_attention}, {"layout", test_layout},
           {"matmul", test_matmul}, {"epilogue", test_epilogue}, {"together", test_together})
