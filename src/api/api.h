@@ -21,6 +21,8 @@ struct ledge_model {
   int n_operators;
   int n_missing; /* nodes without an operator */
   char *disable_passes;
+  char *folder; /* where external data lie; NULL: nowhere */
+  bool allow_links;
   pthread_mutex_t mutex;
   model *variants[API_VARIANTS]; /* after the passes, made when first wanted, under the mutex */
 };

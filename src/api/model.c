@@ -25,6 +25,17 @@ static const char *foreign_format(const uint8_t *p, size_t n) {
   return NULL;
 }
 
+static ledge_status read_bytes(const ledge_model *m, bool keep_calls, model **ret, ledge_error *error) {
+  storage *owner = storage_from_map(m->map);
+  size_t size = file_map_size(m->map);
+  if (!owner) return error_memory(error, sizeof *owner, "a model");
+  onnx_options options = {.folder = m->folder, .allow_links = m->allow_links, .keep_calls = keep_calls};
+  ledge_status status = onnx_read(file_map_data(m->map), size, owner, file_map_path(m->map), &options, ret, error);
+  storage_unref(owner);
+  file_map_drop(m->map, 0, size); /* reading it has touched pages all over the weights */
+  return status ? status : file_map_check(m->map, error);
+}
+
 static ledge_status read_model(ledge_model *m, const char *folder, bool allow_links, ledge_error *error) {
   const uint8_t *bytes = file_map_data(m->map);
   size_t size = file_map_size(m->map);
@@ -32,14 +43,10 @@ static ledge_status read_model(ledge_model *m, const char *folder, bool allow_li
   if (!size) return error_set(error, LEDGE_ERROR_FORMAT, "%s is empty", name);
   if (foreign)
     return error_set(error, LEDGE_ERROR_UNSUPPORTED, "%s is %s; this version of ledge reads ONNX", name, foreign);
-  storage *owner = storage_from_map(m->map);
-  if (!owner) return error_memory(error, sizeof *owner, "a model");
-  onnx_options options = {.folder = folder, .allow_links = allow_links};
-  ledge_status status = onnx_read(bytes, size, owner, name, &options, &m->read, error);
-  storage_unref(owner);
-  file_map_drop(m->map, 0, size); /* reading it has touched pages all over the weights */
-  if (!status) status = file_map_check(m->map, error);
-  return status;
+  m->allow_links = allow_links;
+  m->folder = folder ? mem_strndup(folder, strlen(folder)) : NULL;
+  if (folder && !m->folder) return error_memory(error, strlen(folder), "a path");
+  return read_bytes(m, false, &m->read, error);
 }
 
 ledge_status api_check_files(const ledge_model *m, ledge_error *error) {
@@ -175,6 +182,7 @@ void ledge_model_close(ledge_model *m) {
   weight_store_unref(m->weights);
   mem_free(m->operators);
   mem_free(m->disable_passes);
+  mem_free(m->folder);
   file_map_unref(m->map);
   pthread_mutex_destroy(&m->mutex);
   mem_free(m);
@@ -323,12 +331,24 @@ static void drop_defaults(graph *g) {
   g->n_inputs = n;
 }
 
+/* The model as it is in the file: where calls of functions were inlined, it is read again with the calls. */
+static ledge_status save_as_read(const ledge_model *m, const char *path, const onnx_write_options *options,
+                                 ledge_error *error) {
+  if (!m->read->calls_inlined) return onnx_write_file(m->read, path, options, error);
+  model *with_calls = NULL;
+  ledge_status status = read_bytes(m, true, &with_calls, error);
+  if (!status) status = onnx_write_file(with_calls, path, options, error);
+  model_destroy(with_calls);
+  return status;
+}
+
 ledge_status ledge_model_save(const ledge_model *m, const char *path, const ledge_save_options *options,
                               ledge_error *error) {
   static const ledge_save_options defaults;
   if (!options) options = &defaults;
   onnx_write_options write = {.external_bytes = options->external_data_bytes};
-  if (!options->simplify) return onnx_write_file(m->read, path, &write, error);
+  if (!options->simplify) return save_as_read(m, path, &write, error);
+  write.changed = true;
   model *simple;
   TRY(model_clone(m->read, &simple, error));
   simple->defaults_fixed = true;

@@ -1,7 +1,8 @@
 /* graph/copy: deep copies of structure: cloning a model, inlining one graph into another; see graph.h.
  *
  * Values of the source map to values of the destination through `map`; constants share their tensor's elements, and the
- * destination's model keeps the same storages. Attribute contents are shared where both models are one, else copied. */
+ * destination's model keeps the same storages. Attribute contents are shared where both models are one, else copied.
+ * Extra fields are shared: a clone keeps its origin. */
 #include "base/error.h"
 #include "graph/graph.h"
 
@@ -28,6 +29,13 @@ static bool copy_type(model *m, const graph_type *from, graph_type *to) {
       for (size_t i = 0; i < n; i++)
         if (from->dim_names[i] && !(names[i] = copy_text(m, from->dim_names[i]))) return false;
       to->dim_names = names;
+    }
+    if (from->dim_denotations) {
+      const char **names = arena_alloc_array(&m->arena, n, sizeof *names);
+      if (!names) return false;
+      for (size_t i = 0; i < n; i++)
+        if (from->dim_denotations[i] && !(names[i] = copy_text(m, from->dim_denotations[i]))) return false;
+      to->dim_denotations = names;
     }
   }
   if (from->elem) {
@@ -140,6 +148,7 @@ static bool copy_node(graph *to, const node *from, const value_id *map, ledge_er
   int at = to->n_nodes - 1;
   n->def = from->def;
   n->offset = from->offset;
+  n->extra = from->extra;
   n->overload = copy_text(m, from->overload);
   attr *attrs = arena_alloc_array(&m->arena, (size_t)from->n_attrs, sizeof *attrs);
   property *metadata = arena_alloc_array(&m->arena, (size_t)from->n_metadata, sizeof *metadata);
@@ -165,7 +174,10 @@ static ledge_status copy_graph(graph *to, const graph *from, value_id *map, ledg
     map[v] = src->constant ? graph_add_constant(to, src->name, src->constant) : graph_add_value(to, src->name);
     if (map[v] == VALUE_ABSENT || !copy_type(to->model, &src->type, &to->values[map[v]].type))
       return copy_memory(error);
+    to->values[map[v]].extra = src->extra;
+    to->values[map[v]].constant_extra = src->constant_extra;
   }
+  to->extra = from->extra;
   for (int i = 0; i < from->n_nodes; i++)
     if (!copy_node(to, &from->nodes[i], map, error)) return copy_memory(error);
   return LEDGE_OK;
@@ -174,6 +186,8 @@ static ledge_status copy_graph(graph *to, const graph *from, value_id *map, ledg
 static bool clone_header(model *to, const model *from) {
   to->ir_version = from->ir_version;
   to->model_version = from->model_version;
+  to->extra = from->extra;
+  to->calls_inlined = from->calls_inlined;
   to->producer_name = copy_text(to, from->producer_name);
   to->producer_version = copy_text(to, from->producer_version);
   to->domain = copy_text(to, from->domain);

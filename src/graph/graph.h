@@ -40,13 +40,21 @@ typedef enum type_kind {
 typedef struct graph_type graph_type;
 struct graph_type {
   type_kind kind;
-  ledge_dtype dtype;            /* tensors: of the elements; maps: of the keys */
-  int rank;                     /* -1: the shape is not declared */
-  const int64_t *dims;          /* rank dims, -1 where symbolic or unknown */
-  const char *const *dim_names; /* rank names, NULL where a dim has none; NULL if no dim has one */
+  ledge_dtype dtype;                  /* tensors: of the elements; maps: of the keys */
+  int rank;                           /* -1: the shape is not declared */
+  const int64_t *dims;                /* rank dims, -1 where symbolic or unknown */
+  const char *const *dim_names;       /* rank names, NULL where a dim has none; NULL if no dim has one */
+  const char *const *dim_denotations; /* the same of what dims mean ("DATA_BATCH") */
   const graph_type *elem;
   const char *denotation; /* or NULL */
 };
+
+/* Fields of a file's record that the graph has no place for (doc strings, annotations, what a newer version has), in
+ * the format's own form: its writer gives them back. Memory of the model. */
+typedef struct graph_extra {
+  const void *data;
+  size_t size;
+} graph_extra;
 
 /* ---- attributes; the numbers are ONNX's AttributeProto.AttributeType ---- */
 typedef enum attr_type {
@@ -82,6 +90,7 @@ typedef struct attr {
     graph *const *graphs;
     const graph_type *types; /* TYPE and TYPES */
   };
+  graph_extra extra;
 } attr;
 
 typedef struct property {
@@ -101,13 +110,15 @@ struct node {
   uint64_t offset;          /* in the file, UINT64_MAX where it does not come from one */
   const property *metadata;
   int n_metadata;
+  graph_extra extra;
 };
 
 typedef struct graph_value {
-  const char *name;       /* unique in its graph; never NULL */
-  graph_type type;        /* TYPE_NONE where undeclared */
-  const tensor *constant; /* contents of an initialiser, or NULL; on an input: its default */
-  int32_t producer;       /* index in graph.nodes, or -1 */
+  const char *name;                  /* unique in its graph; never NULL */
+  graph_type type;                   /* TYPE_NONE where undeclared */
+  const tensor *constant;            /* contents of an initialiser, or NULL; on an input: its default */
+  int32_t producer;                  /* index in graph.nodes, or -1 */
+  graph_extra extra, constant_extra; /* of the value's declaration; of the initialiser */
 } graph_value;
 
 typedef struct capture {
@@ -126,6 +137,7 @@ struct graph {
   int n_inputs, n_outputs;
   capture *captures;
   int n_captures, cap_captures;
+  graph_extra extra;
 };
 
 typedef struct opset_import {
@@ -143,7 +155,9 @@ struct model {
   int64_t model_version;
   property *metadata;
   int n_metadata;
-  storage **keep; /* storages and mappings that constants point into; released with the model */
+  graph_extra extra;
+  bool calls_inlined; /* the file has functions: calls of them were replaced by their bodies */
+  storage **keep;     /* storages and mappings that constants point into; released with the model */
   int n_keep, cap_keep;
   bool defaults_fixed; /* initialisers that are inputs too count as constants: nobody will give others */
   const char *source;  /* path or "memory", for messages */

@@ -1,6 +1,7 @@
 /* formats/onnx: what is written is what was read, valid, and in files that appear whole. */
 #include "onnx_build.h"
 
+#include <fcntl.h>
 #include <ftw.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -317,6 +318,99 @@ static int try_model(const char *path, const struct stat *s, int type, struct FT
   return 0;
 }
 
+/* A model in which each record has a doc string, and more that the graph has no place for. */
+static msg make_documented(void) {
+  msg g = {0}, n = make_node("Twice", "x", "y"), in = make_info("x", LEDGE_F32, "3"),
+      out = make_info("y", LEDGE_F32, "3"), w = make_tensor("unused", LEDGE_F32, "1", "abcd", 4), f = {0},
+      a = make_attr("k", ATTR_INT), annotation = {0}, dim = {0}, shape = {0}, tensor_type = {0}, type = {0};
+  put_bytes(&n, 7, "org.x", 5);
+  put_text(&n, 6, "doc of a node");
+  put_int(&a, 3, 7);
+  put_text(&a, 13, "doc of an attribute");
+  put_msg(&n, NODE_ATTR, a);
+  put_text(&in, 3, "doc of an input");
+  put_pair(&in, 4, "key of an input", "value");
+  put_text(&w, 12, "doc of an initialiser");
+  put_text(&annotation, 1, "x");
+  put_pair(&annotation, 2, "SCALE_TENSOR", "unused");
+  put_text(&f, 1, "Twice");
+  put_text(&f, 4, "a");
+  put_text(&f, 5, "b");
+  put_text(&f, 8, "doc of a function");
+  put_text(&f, 10, "org.x");
+  put_opset(&f, 9, "", 17);
+  put_msg(&f, 7, make_node("Add", "a a", "b"));
+  put_int(&dim, 1, 3);
+  put_text(&dim, 3, "meaning of a dim");
+  put_msg(&shape, 1, dim);
+  put_int(&tensor_type, 1, LEDGE_F32);
+  put_msg(&tensor_type, 2, shape);
+  put_msg(&type, 1, tensor_type);
+  msg other = {0};
+  put_text(&other, 1, "x2");
+  put_msg(&other, 2, type);
+  put_text(&g, GRAPH_NAME, "main");
+  put_msg(&g, GRAPH_NODE, n);
+  put_msg(&g, GRAPH_INPUT, in);
+  put_msg(&g, GRAPH_INPUT, other);
+  put_msg(&g, GRAPH_OUTPUT, out);
+  put_msg(&g, GRAPH_INIT, w);
+  put_text(&g, 10, "doc of a graph");
+  put_msg(&g, 14, annotation);
+  put_pair(&g, 16, "key of a graph", "value");
+  msg file = make_model(11, 17, g), training = {0};
+  put_opset(&file, MODEL_OPSET, "org.x", 1);
+  put_text(&training, 99, "training");
+  put_msg(&file, 20, training);
+  put_msg(&file, 25, f);
+  put_text(&file, 1000, "field of a newer version");
+  return file;
+}
+
+static bool holds(const uint8_t *data, size_t size, const char *text) {
+  return memmem(data, size, text, strlen(text)) != NULL;
+}
+
+/* Calls stay calls where the reader was told so; what speaks of values goes where values are gone. */
+static void test_extra(void) {
+  static const char *const always[] = {"doc of a node",   "doc of an input", "key of an input",
+                                       "doc of a graph",  "key of a graph",  "field of a newer version",
+                                       "meaning of a dim"};
+  for (int keep = 0; keep < 2; keep++) {
+    ledge_error e = {0};
+    uint8_t *data = NULL;
+    size_t size = 0;
+    model *m = read_msg(make_documented(), &(onnx_options){.keep_calls = keep}, &e),
+          *again = m && !keep ? rewrite(m) : NULL;
+    CHECK(m && (keep || again));
+    if (!m) continue;
+    CHECK_STR(m->graph->nodes[0].op, keep ? "Twice" : "Add");
+    CHECK_INT(m->calls_inlined, !keep);
+    CHECK(onnx_write_memory(m, &data, &size, &e) == LEDGE_OK);
+    for (size_t i = keep ? 0 : 1; i < sizeof always / sizeof *always; i++)
+      if (!holds(data, size, always[i])) TEST_FAIL("%s is gone", always[i]);
+    CHECK_INT(holds(data, size, "doc of a function"), keep);
+    CHECK_INT(holds(data, size, "doc of an attribute"), keep);
+    CHECK(holds(data, size, "SCALE_TENSOR") && holds(data, size, "training") &&
+          holds(data, size, "doc of an initialiser"));
+    char path[] = "/tmp/ledge-extra-XXXXXX.onnx";
+    int file = mkstemps(path, 5);
+    CHECK(file >= 0 && onnx_write_file(m, path, &(onnx_write_options){.changed = true}, &e) == LEDGE_OK);
+    mem_free(data);
+    data = mem_alloc(65536);
+    close(file); /* of the old one, whose name the new one has taken */
+    file = open(path, O_RDONLY);
+    ssize_t n = data ? read(file, data, 65536) : 0;
+    CHECK(n > 0 && holds(data, (size_t)n, "doc of a graph"));
+    CHECK(n > 0 && !holds(data, (size_t)n, "SCALE_TENSOR") && !holds(data, (size_t)n, "training"));
+    close(file);
+    unlink(path);
+    mem_free(data);
+    model_destroy(m);
+    model_destroy(again);
+  }
+}
+
 static void test_real_models(void) {
   static const char *const folders[] = {"../shared/models",
                                         "../../shared/models"}; /* from the root, or a build folder */
@@ -326,4 +420,5 @@ static void test_real_models(void) {
 
 TEST_MAIN({"header", test_header}, {"ir_version", test_ir_version}, {"alignment", test_alignment},
           {"names", test_names}, {"one_value_twice", test_one_value_twice}, {"contents", test_contents},
-          {"own_operators", test_own_operators}, {"files", test_files}, {"real_models", test_real_models})
+          {"extra", test_extra}, {"own_operators", test_own_operators}, {"files", test_files},
+          {"real_models", test_real_models})

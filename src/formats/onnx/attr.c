@@ -279,6 +279,7 @@ static ledge_status read_attr(onnx_in *in, onnx_scope *s, reader r, attr *ret, b
   }
   TRY(onnx_name(in, own.name, "an attribute's name", &out.name));
   ledge_status status = read_contents(in, &a, &p, &out);
+  if (!status) status = onnx_keep_extra(in, s, r, ONNX_EXTRA_ATTR, &out.extra);
   if (status) return onnx_prefix(in, status, "attribute '%.*s'", ONNX_SHOW(own.name));
   *ret = out;
   return LEDGE_OK;

@@ -1,6 +1,7 @@
 /* formats/onnx/export: a model to ModelProto. What a graph says, ONNX says in the same words, but for names: in ONNX a
  * captured value goes by its name in the outer graph, so no inner name may be one of an outer graph. Values of a
  * subgraph whose name is taken further out get a number; siblings may keep the same name. */
+#include "formats/onnx/wire.h"
 #include "formats/onnx/write.h"
 
 #include <stdio.h>
@@ -181,6 +182,22 @@ static ledge_status name_values(onnx_export *x, export_scope *s) {
   return LEDGE_OK;
 }
 
+/* ---- what the graph has no place for ---- */
+
+enum { MODEL_TRAINING = 20, GRAPH_QUANTIZATION = 14 }; /* fields that speak of values by their names */
+
+/* All fields, or all but `left_out` where values are gone. */
+static void emit_extra(onnx_export *x, const graph_extra *e, uint32_t left_out) {
+  out *o = &x->out;
+  if (!x->changed || !left_out) {
+    out_fields(o, e->data, e->size);
+    return;
+  }
+  wire w = wire_open(reader_make(e->data, e->size, 0), "kept fields", NULL);
+  for (uint64_t at = 0; wire_next(&w); at = reader_offset(&w.rest))
+    if (w.field != left_out) out_fields(o, (const char *)e->data + at, (size_t)(reader_offset(&w.rest) - at));
+}
+
 /* ---- tensors and types ---- */
 
 enum { ALIGN = 8, ALIGN_FROM_BYTES = 256, EXTERNAL_ALIGN = 64, EXTERNAL_LARGE = 65536 };
@@ -227,7 +244,8 @@ static void emit_aligned(out *o, const tensor *t, size_t bytes) {
   out_int_padded(o, 14, 0, ALIGN - 1 - pad);
 }
 
-static void emit_tensor(onnx_export *x, uint32_t field, const char *name, const tensor *t, bool may_be_external) {
+/* extra: of an initialiser, which may be external; NULL: an attribute. */
+static void emit_tensor(onnx_export *x, uint32_t field, const char *name, const tensor *t, const graph_extra *extra) {
   out *o = &x->out;
   size_t bytes = tensor_bytes(t);
   int64_t count = tensor_elements(t);
@@ -238,7 +256,7 @@ static void emit_tensor(onnx_export *x, uint32_t field, const char *name, const 
     const ledge_string *s = t->data;
     out_int(o, 2, t->dtype);
     for (int64_t i = 0; i < count; i++) out_bytes(o, 6, s[i].data, s[i].size);
-  } else if (may_be_external && x->external_name && bytes >= x->external_bytes) {
+  } else if (extra && x->external_name && bytes >= x->external_bytes) {
     const onnx_span *span = o->sink ? &x->spans[x->n_spans++] : add_span(x, t, bytes);
     out_int(o, 2, t->dtype);
     if (span) {
@@ -253,6 +271,7 @@ static void emit_tensor(onnx_export *x, uint32_t field, const char *name, const 
     out_int(o, 2, t->dtype);
     out_bytes(o, 9, t->data, bytes);
   }
+  if (extra) emit_extra(x, extra, 0);
   out_end(o);
 }
 
@@ -265,6 +284,7 @@ static void emit_shape(out *o, uint32_t field, const graph_type *t) {
       out_int(o, 1, t->dims[i]);
     else if (t->dim_names && t->dim_names[i])
       out_name(o, 2, t->dim_names[i]);
+    if (t->dim_denotations) out_string(o, 3, t->dim_denotations[i]);
     out_end(o);
   }
   out_end(o);
@@ -298,10 +318,12 @@ static void emit_type(out *o, uint32_t field, const graph_type *t) {
   out_end(o);
 }
 
-static void emit_value_info(out *o, uint32_t field, const char *name, const graph_type *t) {
+static void emit_value_info(onnx_export *x, uint32_t field, const char *name, const graph_value *v) {
+  out *o = &x->out;
   out_begin(o, field);
   out_name(o, 1, name);
-  if (t->kind) emit_type(o, 2, t);
+  if (v->type.kind) emit_type(o, 2, &v->type);
+  emit_extra(x, &v->extra, 0);
   out_end(o);
 }
 
@@ -319,7 +341,7 @@ static void emit_attr(onnx_export *x, const attr *a, export_scope *s) {
     case ATTR_FLOAT: out_float(o, 2, a->f); break;
     case ATTR_INT: out_int(o, 3, a->i); break;
     case ATTR_STRING: out_bytes(o, 4, a->s.data, a->s.size); break;
-    case ATTR_TENSOR: emit_tensor(x, 5, "", a->t, false); break;
+    case ATTR_TENSOR: emit_tensor(x, 5, "", a->t, NULL); break;
     case ATTR_GRAPH: emit_graph(x, 6, a->g, s); break;
     case ATTR_FLOATS: out_packed_floats(o, 7, a->floats, a->count); break;
     case ATTR_INTS: out_packed_ints(o, 8, a->ints, a->count); break;
@@ -327,7 +349,7 @@ static void emit_attr(onnx_export *x, const attr *a, export_scope *s) {
       for (int64_t i = 0; i < a->count; i++) out_bytes(o, 9, a->strings[i].data, a->strings[i].size);
       break;
     case ATTR_TENSORS:
-      for (int64_t i = 0; i < a->count; i++) emit_tensor(x, 10, "", &a->tensors[i], false);
+      for (int64_t i = 0; i < a->count; i++) emit_tensor(x, 10, "", &a->tensors[i], NULL);
       break;
     case ATTR_GRAPHS:
       for (int64_t i = 0; i < a->count; i++) emit_graph(x, 11, a->graphs[i], s);
@@ -338,6 +360,7 @@ static void emit_attr(onnx_export *x, const attr *a, export_scope *s) {
       break;
   }
   out_int(o, 20, a->type);
+  emit_extra(x, &a->extra, 0);
   out_end(o);
 }
 
@@ -352,6 +375,7 @@ static void emit_node(onnx_export *x, const node *n, export_scope *s) {
   out_string(o, 7, n->domain);
   out_string(o, 8, n->overload);
   for (int i = 0; i < n->n_metadata; i++) emit_property(o, 9, n->metadata[i].key, n->metadata[i].value);
+  emit_extra(x, &n->extra, 0);
   out_end(o);
 }
 
@@ -420,14 +444,17 @@ static void emit_contents(onnx_export *x, const graph *g, export_scope *s, const
   emit_output_copies(o, g, s, outputs);
   out_name(o, 2, g->name[0] ? g->name : "graph");
   for (int v = 0; v < g->n_values && !o->status; v++)
-    if (g->values[v].constant && marks[v]) emit_tensor(x, 5, s->names[v], g->values[v].constant, true);
-  for (int i = 0; i < g->n_inputs; i++) emit_value_info(o, 11, s->names[g->inputs[i]], &g->values[g->inputs[i]].type);
-  for (int i = 0; i < g->n_outputs; i++) emit_value_info(o, 12, outputs[i], &g->values[g->outputs[i]].type);
+    if (g->values[v].constant && (marks[v] || !x->changed))
+      emit_tensor(x, 5, s->names[v], g->values[v].constant, &g->values[v].constant_extra);
+  for (int i = 0; i < g->n_inputs; i++) emit_value_info(x, 11, s->names[g->inputs[i]], &g->values[g->inputs[i]]);
+  for (int i = 0; i < g->n_outputs; i++) emit_value_info(x, 12, outputs[i], &g->values[g->outputs[i]]);
   for (int v = 0; v < g->n_values; v++) {
     const graph_type *type = &g->values[v].type;
     if (marks[v] & (IS_INPUT | IS_OUTPUT) || g->values[v].producer < 0) continue;
-    if (type->kind && (type->dtype || type->elem)) emit_value_info(o, 13, s->names[v], type);
+    if (g->values[v].extra.size || (type->kind && (type->dtype || type->elem)))
+      emit_value_info(x, 13, s->names[v], &g->values[v]);
   }
+  emit_extra(x, &g->extra, GRAPH_QUANTIZATION);
 }
 
 static void emit_graph(onnx_export *x, uint32_t field, const graph *g, export_scope *outer) {
@@ -467,4 +494,5 @@ void onnx_emit_model(onnx_export *x) {
     out_end(o);
   }
   for (int i = 0; i < m->n_metadata; i++) emit_property(o, 14, m->metadata[i].key, m->metadata[i].value);
+  emit_extra(x, &m->extra, MODEL_TRAINING);
 }

@@ -278,7 +278,7 @@ static ledge_status add_node(onnx_in *in, onnx_scope *s, const onnx_node *n) {
   made->n_metadata = n->n_metadata;
   made->overload = overload;
   made->offset = n->at;
-  return LEDGE_OK;
+  return onnx_keep_extra(in, s, n->whole, ONNX_EXTRA_NODE, &made->extra);
 }
 
 ledge_status onnx_read_node(onnx_in *in, onnx_scope *s, reader r) {
@@ -368,6 +368,7 @@ static ledge_status declare_inputs(onnx_in *in, onnx_scope *s, reader r, size_t 
     if ((size_t)s->g->n_inputs == count) return onnx_changed(in);
     TRY(add_value(in, s, info.name, "graph input", &v));
     s->g->inputs[s->g->n_inputs++] = v;
+    TRY(onnx_keep_extra(in, s, w.bytes, ONNX_EXTRA_VALUE, &s->g->values[v].extra));
     if (!info.has_type) continue;
     ledge_status status = set_type(in, s, v, &info);
     if (status) return onnx_prefix(in, status, "graph input '%.*s'", ONNX_SHOW(info.name));
@@ -376,7 +377,7 @@ static ledge_status declare_inputs(onnx_in *in, onnx_scope *s, reader r, size_t 
 }
 
 /* A constant of its own, or the default of the input of that name. */
-static ledge_status declare_initialiser(onnx_in *in, onnx_scope *s, reader name, const tensor *t) {
+static ledge_status declare_initialiser(onnx_in *in, onnx_scope *s, reader name, const tensor *t, reader whole) {
   value_id v;
   int32_t there;
   tensor *kept;
@@ -386,14 +387,12 @@ static ledge_status declare_initialiser(onnx_in *in, onnx_scope *s, reader name,
                         "an initialiser has no name: the file is damaged");
   TRY(onnx_alloc(in, 1, sizeof *kept, "an initialiser", &kept));
   *kept = *t;
-  if (hash_get(&s->names, (const char *)name.data, name.size, &there) && !g->values[there].constant) {
-    g->values[there].constant = kept;
-    if (g->values[there].type.kind) return LEDGE_OK;
-    v = there;
-  } else {
-    TRY(add_value(in, s, name, "initialiser", &v));
-    g->values[v].constant = kept;
-  }
+  bool is_input = hash_get(&s->names, (const char *)name.data, name.size, &there) && !g->values[there].constant;
+  v = is_input ? there : VALUE_ABSENT;
+  if (!is_input) TRY(add_value(in, s, name, "initialiser", &v));
+  g->values[v].constant = kept;
+  TRY(onnx_keep_extra(in, s, whole, ONNX_EXTRA_TENSOR, &g->values[v].constant_extra));
+  if (is_input && g->values[v].type.kind) return LEDGE_OK;
   g->values[v].type = (graph_type){.kind = TYPE_TENSOR, .dtype = t->dtype, .rank = t->rank, .dims = kept->dims};
   return LEDGE_OK;
 }
@@ -410,11 +409,11 @@ static ledge_status declare_initialisers(onnx_in *in, onnx_scope *s, reader r) {
       ledge_status status = onnx_load_tensor(in, &dense, &t);
       in->any_address = false;
       TRY(status);
-      TRY(declare_initialiser(in, s, dense.name, &t));
+      TRY(declare_initialiser(in, s, dense.name, &t, dense.whole));
     } else if (w.field == 15) {
       TRY(onnx_sparse_parse(w.bytes, &in->steps_left, &sparse, in->error));
       TRY(onnx_load_sparse(in, &sparse, &t));
-      TRY(declare_initialiser(in, s, sparse.values.name, &t));
+      TRY(declare_initialiser(in, s, sparse.values.name, &t, sparse.values.whole));
     }
   }
   return wire_close(&w, in->error);
@@ -435,8 +434,9 @@ static ledge_status read_types(onnx_in *in, onnx_scope *s, reader r) {
     int32_t v;
     if (w.field != 12 && w.field != 13) continue;
     TRY(onnx_parse_value_info(w.bytes, &in->steps_left, &info, in->error));
-    if (!info.has_type || !info.name.size) continue;
-    if (!hash_get(&s->names, (const char *)info.name.data, info.name.size, &v) || s->g->values[v].type.kind) continue;
+    if (!info.name.size || !hash_get(&s->names, (const char *)info.name.data, info.name.size, &v)) continue;
+    if (!s->g->values[v].extra.size) TRY(onnx_keep_extra(in, s, w.bytes, ONNX_EXTRA_VALUE, &s->g->values[v].extra));
+    if (!info.has_type || s->g->values[v].type.kind) continue;
     ledge_status status = set_type(in, s, v, &info);
     if (status) return onnx_prefix(in, status, "value '%.*s'", ONNX_SHOW(info.name));
   }
@@ -507,6 +507,7 @@ ledge_status onnx_read_graph(onnx_in *in, onnx_scope *parent, onnx_names *outer,
   in->depth++;
   ledge_status status = fill_graph(in, &s, r, &n);
   in->depth--;
+  if (!status) status = onnx_keep_extra(in, &s, r, ONNX_EXTRA_GRAPH, &g->extra);
   onnx_scope_deinit(&s);
   onnx_names_deinit(&names);
   if (status) return onnx_prefix(in, status, "graph '%.100s'", name);
@@ -622,7 +623,9 @@ static ledge_status read_model(onnx_in *in, reader r) {
   TRY(onnx_read_opsets(in, r, 8, "ModelProto", &m->opsets, &m->n_opsets));
   TRY(read_properties(in, r, "ModelProto", 14, f.n_metadata, &m->metadata));
   m->n_metadata = f.n_metadata;
-  TRY(onnx_read_functions(in, r, f.n_functions));
+  if (!in->options.keep_calls) TRY(onnx_read_functions(in, r, f.n_functions));
+  m->calls_inlined = f.n_functions && !in->options.keep_calls;
+  TRY(onnx_keep_extra(in, NULL, r, in->options.keep_calls ? ONNX_EXTRA_CALLS : ONNX_EXTRA_MODEL, &m->extra));
   TRY(onnx_read_graph(in, NULL, NULL, NULL, f.graph, &m->graph));
   if (!model_opset(m, "") && m->ir_version < 3) { /* imports came with IR version 3; before there was one opset */
     opset_import *list;

@@ -4,8 +4,8 @@
  * (inlined), unsorted nodes. The protobuf is parsed here; bytes are hostile (wire.h). Limits, each with an error that
  * names it, are the ONNX_MAX_* below; memory is bounded by onnx_options.limit_bytes.
  *
- * What a file has and the graph has no place for is dropped: doc strings of graphs, nodes and tensors, training_info,
- * quantization_annotation, device configurations, metadata of graphs and values. */
+ * What a file has and the graph has no place for (doc strings, training_info, quantization_annotation, device
+ * configurations, metadata of graphs and values, fields of newer versions) is kept as it is, and written again. */
 #ifndef FORMATS_ONNX_ONNX_H
 #define FORMATS_ONNX_ONNX_H
 
@@ -22,6 +22,7 @@
 typedef struct onnx_options {
   const char *folder; /* the model's own, where external data lie; "": the current one; NULL: there may be none */
   bool allow_links;   /* external data may be reached through symbolic links that leave the folder */
+  bool keep_calls;    /* to write it again: calls of functions stay nodes, and the functions are kept unread */
   size_t limit_bytes; /* memory that the model may take beside its file; 0: 16 MiB and 10 times the file's size */
 } onnx_options;
 
@@ -47,9 +48,11 @@ typedef struct onnx_write_options {
   /* Initialisers of at least so many bytes (1024 or more: less counts as 1024) go to a file of their own beside the
    * model, named as it with ".data" added. 0: none, unless the model would pass protobuf's 2 GiB; then as 1024. */
   size_t external_bytes;
+  bool changed; /* values are gone: what else the file said of them, and its training_info, are left out */
 } onnx_write_options;
 
-/* Writes a model: its graph with subgraphs, as valid ONNX that others load too. Functions stay inlined; names that
+/* Writes a model: its graph with subgraphs, as valid ONNX that others load too. Functions stay inlined where the reader
+ * has inlined them; names that
  * would shadow an outer one get a number; the IR version is the model's own, or the first that has all that the model
  * uses, if that is newer. Elements of 256 bytes and more are placed at a multiple of 8 in the file, so that onnx_read
  * uses them in place. A node that came out of a function at another opset version is written as one of the model's:

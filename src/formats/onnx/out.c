@@ -52,6 +52,8 @@ static void out_raw(out *o, const void *data, size_t size) {
   o->used += size;
 }
 
+void out_fields(out *o, const void *data, size_t size) { out_raw(o, data, size); }
+
 int out_varint_size(uint64_t v) {
   int n = 1;
   while (v >= 128) v >>= 7, n++;

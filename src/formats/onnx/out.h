@@ -51,6 +51,7 @@ void out_float(out *o, uint32_t field, float v);
 void out_int_padded(out *o, uint32_t field, int64_t v, int bytes);
 void out_packed_ints(out *o, uint32_t field, const int64_t *v, int64_t count);
 void out_packed_floats(out *o, uint32_t field, const float *v, int64_t count);
+void out_fields(out *o, const void *data, size_t size); /* whole fields, as they are */
 int out_varint_size(uint64_t v);
 void out_fail(out *o, ledge_status status); /* the error is set already */
 

@@ -4,6 +4,7 @@
  *   names.c     scopes: what a name means where        attr.c      attributes
  *   type.c      TypeProto, ValueInfoProto              tensor.c    TensorProto, SparseTensorProto
  *   external.c  tensors in files of their own          value.c     values in files of their own (.pb)
+ *   extra.c     what the graph has no place for
  */
 #ifndef FORMATS_ONNX_READ_H
 #define FORMATS_ONNX_READ_H
@@ -137,6 +138,20 @@ ledge_status onnx_scope_fresh(onnx_in *in, onnx_scope *s, const char *prefix, re
 ledge_status onnx_scope_reserve(onnx_in *in, onnx_scope *s, size_t count);
 void onnx_scope_deinit(onnx_scope *s);
 void onnx_names_deinit(onnx_names *n);
+
+/* ---- extra.c ---- */
+typedef enum onnx_extra_of {
+  ONNX_EXTRA_MODEL,
+  ONNX_EXTRA_CALLS, /* of a model whose calls stay: its functions too */
+  ONNX_EXTRA_GRAPH,
+  ONNX_EXTRA_NODE,
+  ONNX_EXTRA_VALUE,
+  ONNX_EXTRA_TENSOR,
+  ONNX_EXTRA_ATTR,
+} onnx_extra_of;
+/* Keeps those fields of the record in r that the graph has no place for; *ret stays where there are none, and inside
+ * calls of functions: `s` (may be NULL) is the scope that the record stands in. */
+ledge_status onnx_keep_extra(onnx_in *in, const onnx_scope *s, reader r, onnx_extra_of of, graph_extra *ret);
 
 /* ---- attr.c ---- */
 /* Reads attributes[n] of a node in scope s into *ret: those that refer to an attribute of the function that is being

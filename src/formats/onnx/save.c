@@ -91,6 +91,7 @@ ledge_status onnx_write_file(const model *m, const char *path, const onnx_write_
   const char *slash = strrchr(data_path, '/'), *name = slash ? slash + 1 : data_path;
   onnx_export x;
   ledge_status status = onnx_export_init(&x, m, error);
+  x.changed = options && options->changed;
   if (options && options->external_bytes) {
     x.external_name = name;
     x.external_bytes = options->external_bytes > EXTERNAL_MIN ? options->external_bytes : EXTERNAL_MIN;

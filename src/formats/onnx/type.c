@@ -12,9 +12,9 @@ static ledge_status read_dtype(const wire *w, const char *name, ledge_dtype *ret
   return LEDGE_OK;
 }
 
-/* One dim: a number, a name or neither; the last of them counts. */
-static ledge_status read_dim(onnx_in *in, reader r, int64_t *dim, const char **name) {
-  reader text = {0};
+/* One dim: a number, a name or neither, of which the last counts; and what it means. */
+static ledge_status read_dim(onnx_in *in, reader r, int64_t *dim, const char **name, const char **denotation) {
+  reader text = {0}, meaning = {0};
   *dim = -1;
   wire w = wire_open(r, "TensorShapeProto.Dimension", &in->steps_left);
   while (wire_next(&w)) {
@@ -24,18 +24,33 @@ static ledge_status read_dim(onnx_in *in, reader r, int64_t *dim, const char **n
     } else if (w.field == 2) {
       TRY(wire_bytes(&w, "dim_param", &text, in->error));
       *dim = -1;
+    } else if (w.field == 3) {
+      TRY(wire_bytes(&w, "denotation", &meaning, in->error));
     }
   }
   TRY(wire_close(&w, in->error));
   if (*dim < 0) *dim = -1;
+  if (meaning.size) TRY(onnx_name(in, meaning, "a dim's denotation", denotation));
   return text.size ? onnx_name(in, text, "a dim's name", name) : LEDGE_OK;
+}
+
+/* Keeps the `rank` texts, where there is one at all. */
+static ledge_status keep_texts(onnx_in *in, int rank, const char *const *texts, const char *const **ret) {
+  const char **kept;
+  int some = 0;
+  for (int i = 0; i < rank; i++) some += texts[i] != NULL;
+  *ret = NULL;
+  if (!some) return LEDGE_OK;
+  TRY(onnx_alloc(in, (size_t)rank, sizeof *kept, "a shape", &kept));
+  memcpy(kept, texts, (size_t)rank * sizeof *kept);
+  *ret = kept;
+  return LEDGE_OK;
 }
 
 static ledge_status read_shape(onnx_in *in, reader r, graph_type *ret) {
   int64_t dims[LEDGE_MAX_RANK];
-  const char *names[LEDGE_MAX_RANK] = {0};
+  const char *names[LEDGE_MAX_RANK] = {0}, *denotations[LEDGE_MAX_RANK] = {0};
   int rank = 0;
-  bool named = false;
   wire w = wire_open(r, "TensorShapeProto", &in->steps_left);
   while (wire_next(&w)) {
     if (w.field != 1) continue;
@@ -44,8 +59,7 @@ static ledge_status read_shape(onnx_in *in, reader r, graph_type *ret) {
     if (rank == LEDGE_MAX_RANK)
       return error_set_at(in->error, LEDGE_ERROR_LIMIT, w.at, "a shape at byte %llu has a rank over %d, ledge's limit",
                           (unsigned long long)w.at, LEDGE_MAX_RANK);
-    TRY(read_dim(in, dim, &dims[rank], &names[rank]));
-    named = named || names[rank];
+    TRY(read_dim(in, dim, &dims[rank], &names[rank], &denotations[rank]));
     rank++;
   }
   TRY(wire_close(&w, in->error));
@@ -54,14 +68,8 @@ static ledge_status read_shape(onnx_in *in, reader r, graph_type *ret) {
   if (rank) memcpy(kept, dims, (size_t)rank * sizeof *kept);
   ret->rank = rank;
   ret->dims = kept;
-  ret->dim_names = NULL;
-  if (named) {
-    const char **kept_names;
-    TRY(onnx_alloc(in, (size_t)rank, sizeof *kept_names, "a shape", &kept_names));
-    memcpy(kept_names, names, (size_t)rank * sizeof *kept_names);
-    ret->dim_names = kept_names;
-  }
-  return LEDGE_OK;
+  TRY(keep_texts(in, rank, names, &ret->dim_names));
+  return keep_texts(in, rank, denotations, &ret->dim_denotations);
 }
 
 static ledge_status read_tensor_type(onnx_in *in, reader r, graph_type *ret) {

@@ -26,6 +26,7 @@ typedef struct onnx_export {
   int64_t ir_version;
   const char *external_name; /* of the file beside the model; NULL: everything inside */
   size_t external_bytes;     /* the smallest that goes there */
+  bool changed;              /* values are gone that the file had */
   uint64_t external_end;
   onnx_span *spans; /* in the order of their offsets */
   size_t n_spans, cap_spans;
