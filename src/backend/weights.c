@@ -123,7 +123,7 @@ static weight_entry *weight_find(weight_entry *e, const void *key, const char *k
                                  int n_params, size_t bytes) {
   for (; e; e = e->next)
     if (e->key == key && e->n_params == n_params && e->bytes == bytes && !strcmp(e->kind, kind) &&
-        !memcmp(e->params, params, (size_t)n_params * sizeof *params))
+        (!n_params || !memcmp(e->params, params, (size_t)n_params * sizeof *params)))
       return e;
   return NULL;
 }
