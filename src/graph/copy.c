@@ -147,6 +147,7 @@ static bool copy_node(graph *to, const node *from, const value_id *map, ledge_er
   if (!n) return false;
   int at = to->n_nodes - 1;
   n->def = from->def;
+  n->has_effect = from->has_effect;
   n->offset = from->offset;
   n->extra = from->extra;
   n->overload = copy_text(m, from->overload);
@@ -242,7 +243,7 @@ ledge_status model_clone(model *m, model **ret_clone, ledge_error *error) {
 /* A name for the copy of value v of src: "prefix/name", told apart by a number where g has it already. */
 static value_id inline_value(graph *g, const graph_value *from, const char *prefix) {
   char name[512];
-  snprintf(name, sizeof name, "%s/%d/%s", prefix, g->n_values, from->name);
+  snprintf(name, sizeof name, "%.200s/%d/%.200s", prefix, g->n_values, from->name);
   return from->constant ? graph_add_constant(g, name, from->constant) : graph_add_value(g, name);
 }
 

@@ -171,7 +171,7 @@ ledge_status graph_sweep(graph *g, ledge_error *error) {
   /* Nodes are in order, so that one pass from the end sees every reader before what it reads. */
   for (int i = g->n_nodes - 1; i >= 0; i--) {
     const node *n = &g->nodes[i];
-    bool read = n->n_out == 0;
+    bool read = n->n_out == 0 || n->has_effect;
     for (int k = 0; k < n->n_out; k++) read = read || (n->out[k] != VALUE_ABSENT && uses[n->out[k]] > 0);
     if (read) continue;
     dead[i] = true;

@@ -82,13 +82,26 @@ static void *grow(model *m, void *old, int count, int *cap, size_t each) {
   return array;
 }
 
+/* A file may have names of the form of fresh ones: these go on behind them. */
+static void note_name(graph *g, const char *name) {
+  int number = 0;
+  if (strncmp(name, "ledge.", 6)) return;
+  for (const char *p = name + 6; *p; p++) {
+    if (*p < '0' || *p > '9' || number >= INT32_MAX / 10 - 1) return;
+    number = number * 10 + (*p - '0');
+  }
+  if (number >= g->next_fresh) g->next_fresh = number + 1;
+}
+
 value_id graph_add_value(graph *g, const char *name) {
   graph_value *values = grow(g->model, g->values, g->n_values, &g->cap_values, sizeof *values);
   if (!values) return VALUE_ABSENT;
   g->values = values;
   char fresh[32];
-  if (!name) {
-    snprintf(fresh, sizeof fresh, "ledge.%d", g->n_values);
+  if (name) {
+    note_name(g, name);
+  } else {
+    snprintf(fresh, sizeof fresh, "ledge.%d", g->next_fresh++);
     name = fresh;
   }
   const char *copy = arena_strdup(&g->model->arena, name);

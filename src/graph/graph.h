@@ -107,6 +107,7 @@ struct node {
   value_id *in, *out;
   attr *attrs;
   const struct op_def *def; /* NULL until resolved, or where unsupported */
+  bool has_effect;          /* does something besides its outputs, as its operator says: never swept */
   uint64_t offset;          /* in the file, UINT64_MAX where it does not come from one */
   const property *metadata;
   int n_metadata;
@@ -137,7 +138,11 @@ struct graph {
   int n_inputs, n_outputs;
   capture *captures;
   int n_captures, cap_captures;
+<<<<<<< src/graph/graph.h
+  int next_fresh; /* the first number that no "ledge.NUMBER" has */
+=======
   graph_extra extra;
+>>>>>>> /tmp/w/mf_new
 };
 
 typedef struct opset_import {

@@ -89,6 +89,7 @@ ledge_status ops_resolve(graph *g, const op_def *extra, int n_extra, int *n_miss
     for (int k = 0; !n->def && k < n_extra; k++)
       if (row_covers(&extra[k], n->domain, n->op, n->version)) n->def = &extra[k];
     if (!n->def) n->def = ops_find(n->domain, n->op, n->version);
+    n->has_effect = n->def && n->def->flags & OP_EFFECT;
     if (n->def)
       TRY(check_counts(g, n, error));
     else

@@ -58,6 +58,13 @@ static ledge_status check_data_path(const char *path, ledge_error *error) {
                    path);
 }
 
+/* Weights out of a file that shrank meanwhile would be zeros, or are what a failed write could not read. */
+static ledge_status check_weights(const model *m, ledge_status status, ledge_error *error) {
+  for (; m && (!status || status == LEDGE_ERROR_IO); m = m->origin)
+    for (int i = 0; i < m->n_keep; i++) TRY(storage_check(m->keep[i], error));
+  return status;
+}
+
 /* The data are put in place before the model that names them. */
 static ledge_status save_files(onnx_export *x, const char *path, const char *data_path, ledge_error *error) {
   file_writer *model_file = NULL, *data_file = NULL;
@@ -67,9 +74,7 @@ static ledge_status save_files(onnx_export *x, const char *path, const char *dat
   if (!status && has_data) status = write_data(x, data_file, error);
   if (!status) status = file_writer_open(path, &model_file, error);
   if (!status) status = write_model(x, model_file);
-  /* Weights out of a file that shrank meanwhile would be zeros. */
-  for (const model *m = x->m; m; m = m->origin)
-    for (int i = 0; !status && i < m->n_keep; i++) status = storage_check(m->keep[i], error);
+  status = check_weights(x->m, status, error);
   if (!status && has_data) {
     status = file_writer_commit(data_file, error);
     data_file = NULL;
