@@ -84,6 +84,7 @@ static int64_t tap(const window *w, const int64_t *o, const int64_t *k) {
 
 /* For every output pixel and tap: where it reads. The loops over channels go inside. */
 static void conv_accumulate(const conv_shape *s, const double *x, const double *w, double *y) {
+  if (!s->batch || !s->out_channels || !s->in_group) return; /* the other dims may be absurd then */
   int64_t o[WINDOW_MAX] = {0}, k[WINDOW_MAX];
   for (int64_t at_o = 0; at_o < s->out_span; at_o++) {
     memset(k, 0, sizeof k);
@@ -105,6 +106,7 @@ static void conv_accumulate(const conv_shape *s, const double *x, const double *
 }
 
 static void convtranspose_accumulate(const conv_shape *s, const double *x, const double *w, double *y) {
+  if (!s->batch || !s->out_channels || !s->in_group || !s->out_span) return;
   int64_t p[WINDOW_MAX] = {0}, k[WINDOW_MAX];
   for (int64_t at_i = 0; at_i < s->in_span; at_i++) {
     memset(k, 0, sizeof k);

@@ -159,6 +159,13 @@ ledge_status op_check_kinds(op_ctx *c) {
   return LEDGE_OK;
 }
 
+bool op_is_empty(const op_ctx *c) {
+  if (c->def->flags & (OP_EFFECT | OP_DYNAMIC)) return false;
+  for (int i = 0; i < c->n_out; i++)
+    if (c->out[i] && (c->out[i]->kind != VALUE_TENSOR || tensor_elements(&c->out[i]->tensor) != 0)) return false;
+  return true;
+}
+
 static ledge_status eval_alloc(op_host *h, op_ctx *c, value *out) { return tensor_alloc(&out->tensor, c->error); }
 
 static ledge_status eval_call(op_host *h, op_ctx *c, const graph *g, const value *const *in, int n_in, value *out,
@@ -179,7 +186,7 @@ static ledge_status eval_aligned(op_ctx *c) {
     for (int i = 0; !status && i < c->n_out; i++)
       if (c->out[i]) status = tensor_alloc(&c->out[i]->tensor, c->error);
   }
-  if (!status || status == OP_UNKNOWN) status = c->def->run(c);
+  if (status == OP_UNKNOWN || (!status && !op_is_empty(c))) status = c->def->run(c);
   if (c->host == &host) c->host = NULL;
   if (status)
     for (int i = 0; i < c->n_out; i++)
@@ -211,6 +218,9 @@ static ledge_status eval_unaligned(op_ctx *c) {
 }
 
 ledge_status op_eval(op_ctx *c) {
+  bool wanted = (c->def->flags & OP_EFFECT) != 0;
+  for (int i = 0; i < c->n_out; i++) wanted = wanted || c->out[i];
+  if (!wanted) return LEDGE_OK;
   for (int i = 0; i < c->n_in; i++)
     if (c->in[i] && !tensor_is_aligned(&c->in[i]->tensor)) return eval_unaligned(c);
   return eval_aligned(c);

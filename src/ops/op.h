@@ -5,11 +5,11 @@
  *   grad    (passes/gradient) the nodes of the backward graph
  *
  * How a row is called. The executor sets c->in[i] (NULL where the optional input is left out) and c->out[i] (NULL where
- * the output is not wanted). It calls infer at plan time, with `inferring` set: an input's contents may be unknown then
- * (OP_NEED), and the row answers OP_UNKNOWN where it cannot tell the shape without them. Where infer told the shapes,
- * run finds output memory ready (op_out). Where infer is NULL or said OP_UNKNOWN, infer is called again just before
- * run, with contents; rows with flag OP_DYNAMIC make their outputs themselves, in run (op_make, or the value itself for
- * sequences, optionals and maps).
+ * the output is not wanted; a row without OP_EFFECT is called only where some output is). It calls infer at plan time,
+ * with `inferring` set: an input's contents may be unknown then (OP_NEED), and the row answers OP_UNKNOWN where it
+ * cannot tell the shape without them. Where infer told the shapes, run finds output memory ready (op_out). Where infer
+ * is NULL or said OP_UNKNOWN, infer is called again just before run, with contents; rows with flag OP_DYNAMIC make
+ * their outputs themselves, in run (op_make, or the value itself for sequences, optionals and maps).
  *
  *   static ledge_status relu_infer(op_ctx *c) { return op_same_shape(c, 0, 0); }
  *   static ledge_status relu_run(op_ctx *c) { const tensor *x = op_in(c, 0); tensor *y = op_out(c, 0); ... }
@@ -154,6 +154,10 @@ const op_def *ops_at(int i);
 /* Runs a node whose inputs are all known, outside of any session: infer, heap memory for the outputs, run. c->out[i]
  * are zeroed values and become owned ones. The host may be NULL: then rows that call subgraphs fail as unsupported. */
 ledge_status op_eval(op_ctx *c);
+
+/* With the outputs' shapes told: is there nothing to compute, because none of them has an element? Then the row is not
+ * run: its other dims may be so large that walking them would take years. */
+bool op_is_empty(const op_ctx *c);
 
 /* Refuses an input that is no tensor, for rows without OP_ANY_KIND. */
 ledge_status op_check_kinds(op_ctx *c);

@@ -28,12 +28,10 @@ static ledge_status pool_infer(op_ctx *c) {
 /* One output element. */
 typedef struct pool_sum {
   double value;
-  int64_t best;           /* max: the element's offset in its plane; -1: none yet */
-  int64_t inside, padded; /* taps inside the input; inside the input and its pads */
+  int64_t best; /* max: the element's offset in its plane; -1: none yet */
 } pool_sum;
 
 static void pool_tap(pool_kind kind, double p, double v, int64_t at, pool_sum *s) {
-  s->inside++;
   switch (kind) {
     case POOL_MAX:
       if (s->best < 0 || v > s->value || (isnan(v) && !isnan(s->value))) s->value = v, s->best = at;
@@ -43,22 +41,40 @@ static void pool_tap(pool_kind kind, double p, double v, int64_t at, pool_sum *s
   }
 }
 
+/* Taps of one window along each dim: [low, high) lie inside the input, and the first `padded` before the end of the
+ * pads. Pads are not walked, however wide they are. */
+typedef struct pool_reach {
+  int64_t low[WINDOW_MAX], high[WINDOW_MAX];
+  int64_t inside, padded; /* taps of the window */
+} pool_reach;
+
+static int64_t ceil_div(int64_t a, int64_t b) { return a <= 0 ? 0 : (a - 1) / b + 1; }
+static int64_t at_most(int64_t v, int64_t most) { return v < most ? v : most; }
+
+static void pool_reach_of(const window *w, const int64_t *o, pool_reach *r) {
+  r->inside = r->padded = 1;
+  for (int i = 0; i < w->rank; i++) {
+    int64_t start = o[i] * w->stride[i] - w->pad_begin[i], step = w->dilation[i], end = w->in[i] - start;
+    r->low[i] = at_most(ceil_div(-start, step), w->kernel[i]);
+    r->high[i] = at_most(ceil_div(end, step), w->kernel[i]);
+    if (r->high[i] < r->low[i]) r->high[i] = r->low[i];
+    r->inside *= r->high[i] - r->low[i];
+    if (__builtin_mul_overflow(r->padded, at_most(ceil_div(end + w->pad_end[i], step), w->kernel[i]), &r->padded))
+      r->padded = INT64_MAX; /* a mean over so many is 0 */
+  }
+}
+
 static void pool_window(const window *w, pool_kind kind, double p, const int64_t *o, ledge_dtype dtype, const void *x,
-                        int64_t plane, pool_sum *s) {
-  int64_t k[WINDOW_MAX] = {0};
-  for (;;) {
+                        int64_t plane, const pool_reach *r, pool_sum *s) {
+  int64_t k[WINDOW_MAX];
+  memcpy(k, r->low, sizeof k);
+  while (r->inside > 0) {
     int64_t at = 0;
-    bool inside = true, padded = true;
-    for (int i = 0; i < w->rank; i++) {
-      int64_t q = o[i] * w->stride[i] - w->pad_begin[i] + k[i] * w->dilation[i];
-      if (q < 0 || q >= w->in[i]) inside = false;
-      if (q >= w->in[i] + w->pad_end[i]) padded = false;
-      at = at * w->in[i] + q;
-    }
-    s->padded += padded;
-    if (inside) pool_tap(kind, p, dtype_load_f64(dtype, x, plane + at), at, s);
+    for (int i = 0; i < w->rank; i++)
+      at = at * w->in[i] + o[i] * w->stride[i] - w->pad_begin[i] + k[i] * w->dilation[i];
+    pool_tap(kind, p, dtype_load_f64(dtype, x, plane + at), at, s);
     int i = w->rank - 1;
-    for (; i >= 0 && ++k[i] == w->kernel[i]; i--) k[i] = 0;
+    for (; i >= 0 && ++k[i] == r->high[i]; i--) k[i] = r->low[i];
     if (i < 0) return;
   }
 }
@@ -85,10 +101,12 @@ static ledge_status pool_run_any(op_ctx *c, pool_kind kind) {
     int64_t o[WINDOW_MAX] = {0};
     for (int64_t k = 0; k < out_span; k++) {
       pool_sum s = {.value = kind == POOL_MAX ? -INFINITY : 0, .best = -1};
-      pool_window(&w, kind, p, o, x->dtype, x->data, n * in_span, &s);
+      pool_reach r;
+      pool_reach_of(&w, o, &r);
+      pool_window(&w, kind, p, o, x->dtype, x->data, n * in_span, &r, &s);
       double v = s.value;
       if (kind == POOL_AVERAGE) {
-        int64_t count = include_pad ? s.padded : s.inside;
+        int64_t count = include_pad ? r.padded : r.inside;
         v = count ? v / (double)count : 0;
       } else if (kind == POOL_LP) {
         v = pow(v, 1 / p);
@@ -147,25 +165,24 @@ static ledge_status maxunpool_infer(op_ctx *c) {
   if (x->rank < 3) return op_fail(c, LEDGE_ERROR_SHAPE, "an input of rank %d has no spatial dims", x->rank);
   if (op_in(c, 1)->dtype != LEDGE_I64 || !tensor_same_shape(x, op_in(c, 1)))
     return op_fail(c, LEDGE_ERROR_SHAPE, "the indices are not int64 of the input's shape");
-  int64_t dims[LEDGE_MAX_RANK] = {x->dims[0], x->dims[1]};
-  if (shape) {
-    int n;
-    OP_NEED(c, 2);
-    TRY(op_read_ints(c, shape, dims, LEDGE_MAX_RANK, &n));
-    if (n != x->rank) return op_fail(c, LEDGE_ERROR_SHAPE, "output_shape has %d numbers for rank %d", n, x->rank);
-    return op_shape(c, 0, x->dtype, x->rank, dims);
-  }
-  int64_t n_k, n_s, n_p;
+  int64_t dims[LEDGE_MAX_RANK] = {x->dims[0], x->dims[1]}, n_k, n_s, n_p;
   const int64_t *kernel = op_ints(c, "kernel_shape", &n_k), *strides = op_ints(c, "strides", &n_s),
                 *pads = op_ints(c, "pads", &n_p);
   int rank = x->rank - 2;
   if (n_k != rank || (n_s && n_s != rank) || (n_p && n_p != 2 * rank))
     return op_fail(c, LEDGE_ERROR_SHAPE, "kernel_shape, strides or pads do not fit %d spatial dims", rank);
   for (int i = 0; i < rank; i++) {
-    int64_t s = n_s ? strides[i] : 1;
-    if (s < 1 || s > INT32_MAX || kernel[i] < 1 || kernel[i] > INT32_MAX)
-      return op_fail(c, LEDGE_ERROR_SHAPE, "strides or kernel_shape is out of range");
-    dims[i + 2] = (x->dims[i + 2] - 1) * s + kernel[i] - (n_p ? pads[i] + pads[rank + i] : 0);
+    int64_t s = n_s ? strides[i] : 1, begin = n_p ? pads[i] : 0, end = n_p ? pads[rank + i] : 0;
+    if (s < 1 || s > INT32_MAX || kernel[i] < 1 || kernel[i] > INT32_MAX || begin < INT32_MIN || begin > INT32_MAX ||
+        end < INT32_MIN || end > INT32_MAX || x->dims[i + 2] > INT32_MAX)
+      return op_fail(c, LEDGE_ERROR_SHAPE, "strides, kernel_shape, pads or a dim is out of range");
+    dims[i + 2] = (x->dims[i + 2] - 1) * s + kernel[i] - begin - end;
+  }
+  if (shape) {
+    int n;
+    OP_NEED(c, 2);
+    TRY(op_read_ints(c, shape, dims, LEDGE_MAX_RANK, &n));
+    if (n != x->rank) return op_fail(c, LEDGE_ERROR_SHAPE, "output_shape has %d numbers for rank %d", n, x->rank);
   }
   return op_shape(c, 0, x->dtype, x->rank, dims);
 }
@@ -175,6 +192,8 @@ static ledge_status maxunpool_run(op_ctx *c) {
   tensor *y = op_out(c, 0);
   const int64_t *index = op_in(c, 1)->data;
   int64_t n = tensor_elements(x), total = tensor_elements(y), bytes = (int64_t)dtype_bytes(x->dtype);
+  memset(y->data, 0, tensor_bytes(y));
+  if (n == 0 || total == 0) return n ? op_fail(c, LEDGE_ERROR_DATA, "the output is empty") : LEDGE_OK;
   /* Indices were made for the pooled input's planes; with an output_shape given the planes may be larger. */
   int64_t planes = x->dims[0] * x->dims[1], plane_in = planes ? n / planes : 0, plane_out = planes ? total / planes : 0;
   int64_t pooled = plane_out;
@@ -183,9 +202,9 @@ static ledge_status maxunpool_run(op_ctx *c) {
     const int64_t *kernel = op_ints(c, "kernel_shape", &n_k), *strides = op_ints(c, "strides", &n_s);
     pooled = 1;
     for (int i = 0; i < x->rank - 2; i++)
-      pooled *= (x->dims[i + 2] - 1) * (n_s > i ? strides[i] : 1) + (n_k > i ? kernel[i] : 1);
+      if (__builtin_mul_overflow(pooled, (x->dims[i + 2] - 1) * (n_s ? strides[i] : 1) + kernel[i], &pooled))
+        return op_fail(c, LEDGE_ERROR_LIMIT, "kernel_shape and strides are too large");
   }
-  memset(y->data, 0, tensor_bytes(y));
   for (int64_t i = 0; i < n; i++) {
     int64_t plane = i / plane_in, at = index[i];
     if (op_in(c, 2) && pooled != plane_out && pooled > 0) {
@@ -195,7 +214,7 @@ static ledge_status maxunpool_run(op_ctx *c) {
       if (in_plane < 0 || in_plane >= pooled)
         return op_fail(c, LEDGE_ERROR_DATA, "index %lld is out of range", (long long)at);
       for (int d = x->rank - 1; d >= 2; d--) {
-        int64_t dim = (x->dims[d] - 1) * (n_s > d - 2 ? strides[d - 2] : 1) + (n_k > d - 2 ? kernel[d - 2] : 1);
+        int64_t dim = (x->dims[d] - 1) * (n_s ? strides[d - 2] : 1) + kernel[d - 2];
         place[d] = in_plane % dim;
         in_plane /= dim;
       }

@@ -4,7 +4,9 @@
  *   coordinate x of the output -> source coordinate (coordinate_transformation_mode) -> n neighbours and their weights
  *   (mode, antialias, exclude_outside); indices beyond the edges are clamped
  *
- * Numbers pass in double and are rounded once; nearest copies elements of any type. */
+ * Numbers pass in double and are rounded once (to integers: cut); the parts of complex numbers pass as two numbers.
+ * Nearest copies elements of any type. */
+#include "ops/move_util.h"
 #include "ops/real.h"
 
 #include <math.h>
@@ -142,13 +144,24 @@ static ledge_status resize_read(op_ctx *c, resize_shape *s) {
   return by_scales(c, x, scales, count, axes, n_axes, s);
 }
 
+/* Numbers that one element is. */
+static int parts_of(ledge_dtype d) { return dtype_kind_of(d) == DTYPE_KIND_COMPLEX ? 2 : 1; }
+
+/* The tensor as a row of real numbers. */
+static tensor flat_of(const tensor *t) {
+  int64_t n = tensor_elements(t) * parts_of(t->dtype);
+  tensor flat = {.data = t->data};
+  tensor_set_shape(&flat, t->dtype == LEDGE_C64 ? LEDGE_F32 : t->dtype == LEDGE_C128 ? LEDGE_F64 : t->dtype, 1, &n);
+  return flat;
+}
+
 static ledge_status resize_infer(op_ctx *c) {
   const tensor *x = op_in(c, 0);
   resize_shape s;
   ledge_status status = resize_read(c, &s);
   if (status) return status;
-  if (s.mode != MODE_NEAREST) TRY(real_check(c, 0, true));
-  if (ledge_dtype_bits(x->dtype) < 8 || dtype_kind_of(x->dtype) == DTYPE_KIND_STRING) return op_fail_dtype(c, 0);
+  if (s.mode != MODE_NEAREST && x->dtype != LEDGE_BOOL && parts_of(x->dtype) == 1) TRY(real_check(c, 0, true));
+  if (ledge_dtype_bits(x->dtype) < 8) return op_fail_dtype(c, 0);
   for (int i = 0; i < x->rank; i++)
     if (x->dims[i] == 0 && s.out[i] != 0)
       return op_fail(c, LEDGE_ERROR_SHAPE, "an empty dim cannot grow to %lld", (long long)s.out[i]);
@@ -185,10 +198,13 @@ static ledge_status source(op_ctx *c, const resize_shape *s, int axis, int64_t i
   return LEDGE_OK;
 }
 
-static int64_t nearest_index(op_ctx *c, double x, int64_t in) {
+/* Before nearest_mode (11) an enlargement takes the pixel before, a reduction the one behind. */
+static int64_t nearest_index(op_ctx *c, double x, double scale, int64_t in) {
   double f = floor(x), r = x - f, at;
   bool old = c->node->version < 11;
-  if (old || op_string_is(c, "nearest_mode", "round_prefer_floor", "floor"))
+  if (old)
+    at = scale < 1 ? ceil(x) : f;
+  else if (op_string_is(c, "nearest_mode", "round_prefer_floor", "floor"))
     at = f;
   else if (op_string_is(c, "nearest_mode", "round_prefer_floor", "ceil"))
     at = ceil(x);
@@ -266,7 +282,8 @@ static ledge_status resize_axis(op_ctx *c, const resize_shape *s, int axis, int6
 
 static ledge_status run_interpolated(op_ctx *c, const resize_shape *s) {
   const tensor *x = op_in(c, 0);
-  double *now = real_load(c, x);
+  tensor from = flat_of(x), to = flat_of(op_out(c, 0));
+  double *now = real_load(c, &from);
   if (!now) return LEDGE_ERROR_MEMORY;
   int64_t dims[LEDGE_MAX_RANK];
   memcpy(dims, x->dims, sizeof dims);
@@ -274,8 +291,8 @@ static ledge_status run_interpolated(op_ctx *c, const resize_shape *s) {
   for (int axis = 0; !status && axis < x->rank; axis++) {
     bool same_roi = !s->crop || (s->roi_begin[axis] == 0 && s->roi_end[axis] == 1);
     if (!s->resized[axis] || (fabs(s->scale[axis] - 1) < 1e-9 && s->out[axis] == dims[axis] && same_roi)) continue;
-    int64_t outer = shape_elements(axis, dims), inner = shape_elements(x->rank - axis - 1, dims + axis + 1),
-            in = dims[axis], n;
+    int64_t outer = shape_elements(axis, dims), in = dims[axis], n,
+            inner = shape_elements(x->rank - axis - 1, dims + axis + 1) * parts_of(x->dtype);
     if (__builtin_mul_overflow(outer * inner, s->out[axis], &n)) n = -1;
     double *next = n < 0 ? NULL : real_scratch(c, n);
     status =
@@ -285,53 +302,72 @@ static ledge_status run_interpolated(op_ctx *c, const resize_shape *s) {
     dims[axis] = s->out[axis];
   }
   if (!status) {
-    tensor *y = op_out(c, 0);
-    int64_t n = tensor_elements(y);
-    if (dtype_is_integer(y->dtype))
-      for (int64_t i = 0; i < n; i++) now[i] = trunc(now[i]);
-    real_store(now, y);
+    int64_t n = tensor_elements(&to);
+    if (dtype_is_integer(to.dtype) || to.dtype == LEDGE_BOOL)
+      for (int64_t i = 0; i < n; i++) now[i] = real_cut(now[i]);
+    real_store(now, &to);
   }
   op_scratch_free(now);
   return status;
 }
 
-static ledge_status run_nearest(op_ctx *c, const resize_shape *s) {
+/* For each index of each axis where it reads, in elements of x along that axis; -1: outside. */
+static ledge_status nearest_tables(op_ctx *c, const resize_shape *s, int64_t *all, int64_t **table) {
   const tensor *x = op_in(c, 0);
-  tensor *y = op_out(c, 0);
-  size_t bytes = dtype_bytes(x->dtype);
-  int64_t total = 0, strides[LEDGE_MAX_RANK], *table[LEDGE_MAX_RANK], at[LEDGE_MAX_RANK] = {0};
-  for (int i = 0; i < x->rank; i++) total += s->out[i];
+  int64_t strides[LEDGE_MAX_RANK];
   shape_strides(x->rank, x->dims, strides);
-  int64_t *all = op_scratch(c, (size_t)total + 1, sizeof *all),
-          *next = all; /* source offset in elements; -1: outside */
-  if (!all) return LEDGE_ERROR_MEMORY;
   for (int axis = 0; axis < x->rank; axis++) {
-    table[axis] = next;
-    next += s->out[axis];
+    table[axis] = all;
+    all += s->out[axis];
     for (int64_t k = 0; k < s->out[axis]; k++) {
       double from = (double)k;
-      ledge_status status = s->resized[axis] ? source(c, s, axis, x->dims[axis], k, &from) : LEDGE_OK;
-      if (status) {
-        op_scratch_free(all);
-        return status;
-      }
-      bool outside = s->crop && (from < 0 || from > (double)(x->dims[axis] - 1));
-      table[axis][k] =
-          outside || isnan(from) ? -1 : (s->resized[axis] ? nearest_index(c, from, x->dims[axis]) : k) * strides[axis];
+      if (s->resized[axis]) TRY(source(c, s, axis, x->dims[axis], k, &from));
+      bool outside = isnan(from) || (s->crop && (from < 0 || from > (double)(x->dims[axis] - 1)));
+      int64_t at = outside || !s->resized[axis] ? k : nearest_index(c, from, s->scale[axis], x->dims[axis]);
+      table[axis][k] = outside ? -1 : at * strides[axis];
     }
   }
-  int64_t n = tensor_elements(y);
-  for (int64_t i = 0; i < n; i++) {
-    int64_t from = 0;
-    for (int d = 0; d < x->rank && from >= 0; d++) from = table[d][at[d]] < 0 ? -1 : from + table[d][at[d]];
-    if (from >= 0)
-      memcpy((char *)y->data + (size_t)i * bytes, (const char *)x->data + (size_t)from * bytes, bytes);
+  return LEDGE_OK;
+}
+
+/* Row `at` of y, n elements, from x's row at `base`; -1: all outside. */
+static ledge_status nearest_row(op_ctx *c, int64_t at, int64_t base, const int64_t *table, int64_t n, double outside) {
+  const tensor *x = op_in(c, 0);
+  tensor *y = op_out(c, 0);
+  bool text = x->dtype == LEDGE_STRING;
+  size_t bytes = dtype_bytes(x->dtype);
+  const char *from = x->data;
+  char *to = (char *)y->data + (size_t)at * bytes;
+  for (int64_t k = 0; k < n; k++) {
+    bool inside = base >= 0 && table[k] >= 0;
+    if (text)
+      TRY(inside ? move_run(c, y, at + k, x, base + table[k], 1) : move_zero(c, y, at + k, 1));
+    else if (!inside)
+      dtype_store_f64(y->dtype, y->data, at + k, outside);
+    else if (bytes == 4)
+      memcpy(to + k * 4, from + (base + table[k]) * 4, 4);
     else
-      dtype_store_f64(y->dtype, y->data, i, s->extrapolation);
-    for (int d = x->rank - 1; d >= 0 && ++at[d] == s->out[d]; d--) at[d] = 0;
+      memcpy(to + (size_t)k * bytes, from + (size_t)(base + table[k]) * bytes, bytes);
+  }
+  return LEDGE_OK;
+}
+
+static ledge_status run_nearest(op_ctx *c, const resize_shape *s) {
+  int rank = op_in(c, 0)->rank;
+  int64_t total = 1, only[] = {0}, *table[LEDGE_MAX_RANK] = {only}, at[LEDGE_MAX_RANK] = {0};
+  for (int i = 0; i < rank; i++) total += s->out[i];
+  int64_t *all = op_scratch(c, (size_t)total, sizeof *all);
+  if (!all) return LEDGE_ERROR_MEMORY;
+  ledge_status status = nearest_tables(c, s, all, table);
+  int64_t n = rank ? s->out[rank - 1] : 1, rows = tensor_elements(op_out(c, 0)) / n;
+  for (int64_t r = 0; !status && r < rows; r++) {
+    int64_t base = 0;
+    for (int d = 0; d < rank - 1 && base >= 0; d++) base = table[d][at[d]] < 0 ? -1 : base + table[d][at[d]];
+    status = nearest_row(c, r * n, base, table[rank ? rank - 1 : 0], n, s->extrapolation);
+    for (int d = rank - 2; d >= 0 && ++at[d] == s->out[d]; d--) at[d] = 0;
   }
   op_scratch_free(all);
-  return LEDGE_OK;
+  return status;
 }
 
 static ledge_status resize_run(op_ctx *c) {

@@ -21,6 +21,8 @@ static ledge_status window_kernel(op_ctx *c, int rank, const int64_t *in, const 
   if (rank < 1 || rank > WINDOW_MAX)
     return op_fail(c, LEDGE_ERROR_SHAPE, "an input of %d spatial dims has no windows", rank);
   *w = (window){.rank = rank};
+  for (int i = 0; i < rank; i++) /* so that no sum below overflows */
+    if (in[i] > (int64_t)1 << 60) return op_fail(c, LEDGE_ERROR_LIMIT, "a dim of %lld", (long long)in[i]);
   memcpy(w->in, in, (size_t)rank * sizeof *in);
   TRY(window_list(c, "kernel_shape", rank, 0, 0, w->kernel));
   for (int i = 0; i < rank; i++) {
@@ -100,7 +102,11 @@ ledge_status window_read_transposed(op_ctx *c, int rank, const int64_t *in, cons
     memcpy(shape, list + (count - rank), (size_t)rank * sizeof *shape);
   }
   for (int i = 0; i < rank; i++) {
-    int64_t whole = w->stride[i] * (in[i] - 1) + extra[i] + w->dilation[i] * (w->kernel[i] - 1) + 1;
+    if (in[i] > INT32_MAX) return op_fail(c, LEDGE_ERROR_LIMIT, "a dim of %lld", (long long)in[i]);
+    /* The products stay below 2^62 each. */
+    int64_t reach = w->stride[i] * (in[i] - 1), whole;
+    if (__builtin_add_overflow(reach, extra[i] + w->dilation[i] * (w->kernel[i] - 1) + 1, &whole))
+      return op_fail(c, LEDGE_ERROR_LIMIT, "the output is too large");
     if (given || upper || lower) {
       w->out[i] = given ? shape[i] : in[i] * w->stride[i];
       if (w->out[i] < 0 || w->out[i] > INT32_MAX) return op_fail(c, LEDGE_ERROR_SHAPE, "output_shape is out of range");

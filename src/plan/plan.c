@@ -167,6 +167,11 @@ static weight_store *step_weights(plan *p, const plan_step *s, const plan_option
   return p->weights;
 }
 
+static ledge_status run_nothing(op_ctx *c) {
+  (void)c;
+  return LEDGE_OK;
+}
+
 static ledge_status add_step(builder *b, const op_ctx *c, int index, bool dynamic) {
   plan *p = b->p;
   const node *n = c->node;
@@ -197,6 +202,10 @@ static ledge_status add_step(builder *b, const op_ctx *c, int index, bool dynami
     p->n_steps--; /* nothing to do at run time: only the pointers are set */
     return LEDGE_OK;
   }
+  if (op_is_empty(c)) {
+    s->run = run_nothing;
+    return LEDGE_OK;
+  }
   kernel k;
   weight_store *weights = step_weights(p, s, b->o);
   if (!weights) return plan_memory_error(b);
@@ -217,6 +226,9 @@ static ledge_status plan_node(builder *b, int index) {
   plan *p = b->p;
   const node *n = &b->g->nodes[index];
   op_ctx c;
+  bool wanted = (n->def->flags & OP_EFFECT) != 0;
+  for (int i = 0; i < n->n_out; i++) wanted = wanted || n->out[i] != VALUE_ABSENT;
+  if (!wanted) return LEDGE_OK; /* it would compute for nobody; rows count on one output at least */
   TRY(make_context(b, n, &c));
   bool all_static = true;
   for (int i = 0; i < n->n_in; i++)

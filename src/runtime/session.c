@@ -179,6 +179,7 @@ static ledge_status run_dynamic(session *s, plan *p, plan_step *step) {
   if (alias_share(c)) return LEDGE_OK;
   for (int i = 0; i < c->n_out; i++)
     if (c->out[i]) TRY(block_pool_alloc(s->blocks, &c->out[i]->tensor, c->error));
+  if (op_is_empty(c)) return LEDGE_OK;
   if (!s->options.reference_only) {
     uint64_t seen = hash_shapes(c);
     if (seen != step->seen_shapes) {

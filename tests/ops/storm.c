@@ -265,7 +265,7 @@ static void some_value(value *v, ledge_dtype dtype) {
   }
 }
 
-enum { STORM_IN = 8, STORM_OUT = 5 };
+enum { STORM_IN = 12, STORM_OUT = 6 };
 
 static void storm_once(const op_def *d) {
   model *m = model_create();
@@ -301,7 +301,7 @@ static void storm_once(const op_def *d) {
     out_ids[i] = wanted ? graph_add_value(g, NULL) : VALUE_ABSENT;
     outs[i] = wanted ? &out[i] : NULL;
   }
-  int newest = d->until ? d->until : 26;
+  int newest = d->until ? d->until : 28;
   int version = newest > d->since ? d->since + (int)below(newest - d->since + 1) : d->since;
   node *n = graph_add_node(g, d->domain, d->name, version, "node", in_ids, n_in, out_ids, n_out);
   int n_attrs = (int)below(12), n_owned = 0;

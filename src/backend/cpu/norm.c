@@ -68,6 +68,7 @@ static ledge_status rows_prepare(const kernel_request *r, kernel *ret, ledge_err
   op_ctx *c = r->ctx;
   const tensor *x = op_in(c, 0);
   if (!cpu_is_f32(r, 0) || x->rank < 1 || !tensor_elements(x) || op_int(c, "stash_type", 1) != 1) return LEDGE_OK;
+  if (!op_wants(c, 0)) return LEDGE_OK;
   int axis;
   TRY(op_axis(c, op_int(c, "axis", -1), x->rank, &axis));
   rows_state *s = cpu_state(r, sizeof *s, error);
