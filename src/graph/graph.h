@@ -138,11 +138,8 @@ struct graph {
   int n_inputs, n_outputs;
   capture *captures;
   int n_captures, cap_captures;
-<<<<<<< src/graph/graph.h
   int next_fresh; /* the first number that no "ledge.NUMBER" has */
-=======
   graph_extra extra;
->>>>>>> /tmp/w/mf_new
 };
 
 typedef struct opset_import {
