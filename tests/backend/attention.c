@@ -95,4 +95,41 @@ static void test_pass(void) {
   NET_CASES(cases);
 }
 
-TEST_MAIN({"operator", test_operator}, {"pass", test_pass})
+/* Those of com.microsoft, by passes/mha. */
+static void test_microsoft(void) {
+  static const net_case cases[] = {
+      {"x = in f32[2x5x6]; w = f32[6x24]; b = f32[24]; y = com.microsoft:Attention-1 x w b num_heads=2; out y",
+       "attention", 1e-5},
+      {"x = in f32[2x5x6]; w = f32[6x20]; b = f32[20]; m = in i32[2x5]; y = com.microsoft:Attention-1 x w b m "
+       "num_heads=2 qkv_hidden_sizes=[8,8,4] unidirectional=1 scale=0.3; out y",
+       "!attention", 1e-5},
+      {"x = in f32[2x5x6]; w = f32[6x24]; m = in i32[2x5x5]; e = in f32[1x2x5x5]; y = com.microsoft:Attention-1 x w - "
+       "m "
+       "- e num_heads=2; out y",
+       "!attention", 1e-5},
+      {"x = in f16[2x5x6]; w = f16[6x24]; b = f16[24]; y = com.microsoft:Attention-1 x w b num_heads=2; out y",
+       "attention", 2e-3},
+      {"q = in f32[2x5x8]; k = in f32[2x7x8]; v = in f32[2x7x12]; y = com.microsoft:MultiHeadAttention-1 q k v "
+       "num_heads=2; out y",
+       "attention", 1e-5},
+      {"q = in f32[2x5x8]; k = in f32[2x7x8]; v = in f32[2x7x12]; b = f32[28]; m = in i32[2x7]; e = in f32[2x1x5x7]; y "
+       "= "
+       "com.microsoft:MultiHeadAttention-1 q k v b m e num_heads=2 mask_filter_value=-5.0; out y",
+       "!attention", 1e-5},
+      {"q = in f32[2x3x8]; k = in f32[2x3x8]; v = in f32[2x3x8]; p = in f32[2x2x4x4]; r = in f32[2x2x4x4]; y n o = "
+       "com.microsoft:MultiHeadAttention-1 q k v - - - p r num_heads=2 unidirectional=1; out y n o",
+       "attention", 1e-5},
+      /* lengths, packed heads, a past in one: not this pass's */
+      {"x = in f32[2x5x6]; w = f32[6x24]; b = f32[24]; m = in i32[2] 3 5; y = com.microsoft:Attention-1 x w b m "
+       "num_heads=2; out y",
+       "~attention", 1e-5},
+      {"q = in f32[2x5x2x3x4]; y = com.microsoft:MultiHeadAttention-1 q num_heads=2; out y", "~attention", 1e-5},
+      {"x = in f32[2x5x6]; w = f32[6x24]; b = f32[24]; p = in f32[2x2x2x3x4]; y n = com.microsoft:Attention-1 x w b - "
+       "p "
+       "num_heads=2; out y n",
+       "~attention", 1e-5},
+  };
+  NET_CASES(cases);
+}
+
+TEST_MAIN({"operator", test_operator}, {"pass", test_pass}, {"microsoft", test_microsoft})
