@@ -1,4 +1,7 @@
 /* ops/sample: reading images between their pixels: GridSample, AffineGrid, RoiAlign, DeformConv; in double. */
+#include "ops/sample.h"
+
+#include "ops/move_util.h"
 #include "ops/real.h"
 #include "ops/window.h"
 
@@ -6,20 +9,8 @@
 
 /* ---- GridSample: any number of spatial dims; separable neighbours ---- */
 
-typedef enum pad_mode { PAD_ZEROS, PAD_BORDER, PAD_REFLECTION } pad_mode;
-typedef enum sample_mode { SAMPLE_NEAREST, SAMPLE_LINEAR, SAMPLE_CUBIC } sample_mode;
-
-typedef struct sampler {
-  sample_mode mode;
-  pad_mode pad;
-  bool align;
-  int rank;
-  int64_t dims[LEDGE_MAX_RANK];
-} sampler;
-
-static ledge_status sampler_read(op_ctx *c, sampler *s) {
+ledge_status sampler_read(op_ctx *c, sampler *s) {
   const tensor *x = op_in(c, 0), *grid = op_in(c, 1);
-  TRY(real_check(c, 0, true));
   if (!dtype_is_float(grid->dtype)) return op_fail_dtype(c, 1);
   if (x->rank < 3 || grid->rank != x->rank || grid->dims[0] != x->dims[0] || grid->dims[grid->rank - 1] != x->rank - 2)
     return op_fail(c, LEDGE_ERROR_SHAPE, "the grid does not fit an input of rank %d", x->rank);
@@ -31,6 +22,8 @@ static ledge_status sampler_read(op_ctx *c, sampler *s) {
     s->mode = SAMPLE_CUBIC;
   else if (!op_string_is(c, "mode", "linear", "nearest"))
     return op_fail(c, LEDGE_ERROR_FORMAT, "mode must be nearest, linear or cubic");
+  if (ledge_dtype_bits(x->dtype) < 8 || (x->dtype == LEDGE_STRING && s->mode != SAMPLE_NEAREST))
+    return op_fail_dtype(c, 0);
   if (op_string_is(c, "padding_mode", "zeros", "border"))
     s->pad = PAD_BORDER;
   else if (op_string_is(c, "padding_mode", "zeros", "reflection"))
@@ -59,50 +52,82 @@ static int64_t padded(const sampler *s, int d, double i) {
   return (int64_t)clamp(i, 0, n - 1);
 }
 
+/* The slope of reflect: the coordinate may run backwards. */
+static double reflect_slope(const sampler *s, int d, double x) {
+  double lo = s->align ? 0 : -0.5, hi = s->align ? (double)s->dims[d] - 1 : (double)s->dims[d] - 0.5, span = hi - lo;
+  if (x >= lo && x <= hi) return 1;
+  if (span <= 0) return 0;
+  bool even = fmod(floor((x < lo ? lo - x : x - hi) / span), 2) == 0;
+  return ((x < lo) == even ? 1 : -1) * (x < lo ? -1 : 1);
+}
+
+static double cubic_slope(double x, double a) {
+  double sign = x < 0 ? -1 : 1;
+  x = fabs(x);
+  if (x <= 1) return sign * (3 * (a + 2) * x - 2 * (a + 3)) * x;
+  return x < 2 ? sign * ((3 * a * x - 10 * a) * x + 8 * a) : 0;
+}
+
 static double cubic_weight(double x, double a) {
   x = fabs(x);
   if (x <= 1) return ((a + 2) * x - (a + 3)) * x * x + 1;
   return x < 2 ? ((a * x - 5 * a) * x + 8 * a) * x - 4 * a : 0;
 }
 
-typedef struct taps {
-  int n;
-  int64_t at[4]; /* -1: zero */
-  double weight[4];
-} taps;
-
-/* Where the normalised coordinate v in [-1, 1] reads along dim d. */
-static void sampler_taps(const sampler *s, int d, double v, taps *t) {
+void sampler_taps(const sampler *s, int d, double v, taps *t) {
   double n = (double)s->dims[d], x = s->align ? (v + 1) / 2 * (n - 1) : ((v + 1) * n - 1) / 2;
+  double slope = s->align ? (n - 1) / 2 : n / 2;
   x = (float)x; /* as the reference, whose coordinates are float32 */
   double lo = s->align ? 0 : -0.5, hi = s->align ? n - 1 : n - 0.5;
   if (isnan(x) || fabs(x) > 1e15) x = -1e9;
   if (s->mode == SAMPLE_NEAREST) x = nearbyint(x);
-  if (x < lo || x > hi) x = s->pad == PAD_BORDER ? clamp(x, 0, n - 1) : s->pad == PAD_REFLECTION ? reflect(s, d, x) : x;
+  /* As in PyTorch, from which the operator comes: cubic leaves the border to each of its neighbours. */
+  bool border = s->pad == PAD_BORDER && s->mode != SAMPLE_CUBIC;
+  if (x < lo || x > hi) {
+    slope *= border ? 0 : s->pad == PAD_REFLECTION ? reflect_slope(s, d, x) : 1;
+    x = border ? clamp(x, 0, n - 1) : s->pad == PAD_REFLECTION ? reflect(s, d, x) : x;
+  }
   if (s->mode == SAMPLE_NEAREST) {
-    *t = (taps){1, {padded(s, d, trunc(x))}, {1}};
+    *t = (taps){1, {padded(s, d, trunc(x))}, {1}, {0}};
     return;
   }
   double f = floor(x), r = x - f;
   if (s->mode == SAMPLE_LINEAR) {
-    *t = (taps){2, {padded(s, d, f), padded(s, d, f + 1)}, {1 - r, r}};
+    *t = (taps){2, {padded(s, d, f), padded(s, d, f + 1)}, {1 - r, r}, {-slope, slope}};
     return;
   }
   t->n = 4;
   for (int i = 0; i < 4; i++) {
     t->at[i] = padded(s, d, f - 1 + i);
     t->weight[i] = cubic_weight(r + 1 - i, -0.75);
+    t->slope[i] = slope * cubic_slope(r + 1 - i, -0.75);
   }
 }
 
-/* Sum over the neighbours of one plane, dim by dim. */
-static double sample_at(const sampler *s, const taps *t, const tensor *x, int64_t plane, int d, int64_t at) {
+double sampler_at(const sampler *s, const taps *t, const tensor *x, int64_t plane, int d, int64_t at) {
   if (d == s->rank) return tensor_f64(x, plane + at);
   double sum = 0;
   for (int i = 0; i < t[d].n; i++)
     if (t[d].at[i] >= 0 && t[d].weight[i] != 0)
-      sum += t[d].weight[i] * sample_at(s, t, x, plane, d + 1, at * s->dims[d] + t[d].at[i]);
+      sum += t[d].weight[i] * sampler_at(s, t, x, plane, d + 1, at * s->dims[d] + t[d].at[i]);
   return sum;
+}
+
+/* Element `to` of output 0 from the plane at `plane`; x: the input, or its real parts where it is complex, and then
+ * imaginary holds the others. */
+static ledge_status sample_store(op_ctx *c, const sampler *s, const taps *t, const tensor *x, const tensor *imaginary,
+                                 int64_t plane, int64_t to) {
+  tensor *y = op_out(c, 0);
+  if (x->dtype == LEDGE_STRING) {
+    int64_t at = 0;
+    for (int d = 0; d < s->rank && at >= 0; d++) at = t[d].at[0] < 0 ? -1 : at * s->dims[d] + t[d].at[0];
+    return at < 0 ? move_zero(c, y, to, 1) : move_run(c, y, to, x, plane + at, 1);
+  }
+  double v = sampler_at(s, t, x, plane, 0, 0);
+  dtype_store_f64(y->dtype, y->data, to, dtype_is_integer(y->dtype) ? real_cut(v) : v);
+  if (y->dtype == LEDGE_C64) ((float *)y->data)[2 * to + 1] = (float)sampler_at(s, t, imaginary, plane, 0, 0);
+  if (y->dtype == LEDGE_C128) ((double *)y->data)[2 * to + 1] = sampler_at(s, t, imaginary, plane, 0, 0);
+  return LEDGE_OK;
 }
 
 static ledge_status gridsample_infer(op_ctx *c) {
@@ -114,22 +139,44 @@ static ledge_status gridsample_infer(op_ctx *c) {
   return op_shape(c, 0, x->dtype, x->rank, dims);
 }
 
-static ledge_status gridsample_run(op_ctx *c) {
-  sampler s;
-  TRY(sampler_read(c, &s));
-  const tensor *x = op_in(c, 0), *grid = op_in(c, 1);
-  tensor *y = op_out(c, 0);
-  int64_t span = shape_elements(s.rank, s.dims), points = tensor_span(grid, 1, grid->rank - 1), channels = x->dims[1];
+static ledge_status gridsample_points(op_ctx *c, const sampler *s, const tensor *x, const tensor *imaginary) {
+  const tensor *grid = op_in(c, 1);
+  int64_t span = shape_elements(s->rank, s->dims), points = tensor_span(grid, 1, grid->rank - 1), channels = x->dims[1];
   taps t[LEDGE_MAX_RANK];
   for (int64_t n = 0; n < x->dims[0]; n++)
     for (int64_t p = 0; p < points; p++) {
-      for (int d = 0; d < s.rank; d++)
-        sampler_taps(&s, d, tensor_f64(grid, (n * points + p) * s.rank + s.rank - 1 - d), &t[d]);
+      for (int d = 0; d < s->rank; d++)
+        sampler_taps(s, d, tensor_f64(grid, (n * points + p) * s->rank + s->rank - 1 - d), &t[d]);
       for (int64_t k = 0; k < channels; k++)
-        dtype_store_f64(y->dtype, y->data, (n * channels + k) * points + p,
-                        span ? sample_at(&s, t, x, (n * channels + k) * span, 0, 0) : 0);
+        TRY(sample_store(c, s, t, x, imaginary, (n * channels + k) * span, (n * channels + k) * points + p));
     }
   return LEDGE_OK;
+}
+
+static ledge_status gridsample_run(op_ctx *c) {
+  sampler s;
+  TRY(sampler_read(c, &s));
+  const tensor *x = op_in(c, 0);
+  tensor *y = op_out(c, 0);
+  int64_t count = tensor_elements(x);
+  if (count == 0) return move_zero(c, y, 0, tensor_elements(y));
+  if (dtype_kind_of(x->dtype) != DTYPE_KIND_COMPLEX) return gridsample_points(c, &s, x, NULL);
+  double *parts[2] = {real_scratch(c, count), real_scratch(c, count)};
+  ledge_status status = parts[0] && parts[1] ? LEDGE_OK : LEDGE_ERROR_MEMORY;
+  if (!status) {
+    tensor part[2];
+    for (int k = 0; k < 2; k++) {
+      part[k] = (tensor){.data = parts[k]};
+      tensor_set_shape(&part[k], LEDGE_F64, x->rank, x->dims);
+      for (int64_t i = 0; i < count; i++)
+        parts[k][i] =
+            x->dtype == LEDGE_C64 ? (double)((const float *)x->data)[2 * i + k] : ((const double *)x->data)[2 * i + k];
+    }
+    status = gridsample_points(c, &s, &part[0], &part[1]);
+  }
+  op_scratch_free(parts[0]);
+  op_scratch_free(parts[1]);
+  return status;
 }
 
 /* ---- AffineGrid ---- */
@@ -186,6 +233,8 @@ static ledge_status affinegrid_run(op_ctx *c) {
 
 /* ---- RoiAlign ---- */
 
+enum { ROI_SAMPLES_MAX = 1 << 24 }; /* of one bin: a region of 4096 by 4096 pixels for each */
+
 static ledge_status roialign_infer(op_ctx *c) {
   const tensor *x = op_in(c, 0), *rois = op_in(c, 1), *batch = op_in(c, 2);
   TRY(real_check(c, 0, false));
@@ -215,46 +264,56 @@ static bool roi_corners(double y, double x, int64_t h, int64_t w, int64_t *at, d
   return true;
 }
 
+ledge_status roi_read(op_ctx *c, const tensor *rois, const tensor *batch, int64_t r, int64_t n, int64_t oh, int64_t ow,
+                      roi *ret) {
+  double scale = op_float(c, "spatial_scale", 1), box[4];
+  bool old = c->node->version < 16 && !c->node->domain[0]; /* a gradient names its mode */
+  bool half = !old && op_string_is(c, "coordinate_transformation_mode", "half_pixel", "half_pixel");
+  int64_t b = ((const int64_t *)batch->data)[r], ratio = op_int(c, "sampling_ratio", 0);
+  if (b < 0 || b >= n)
+    return op_fail(c, LEDGE_ERROR_DATA, "batch index %lld is outside of [0, %lld)", (long long)b, (long long)n);
+  for (int i = 0; i < 4; i++) box[i] = tensor_f64(rois, r * 4 + i) * scale - (half ? 0.5 : 0);
+  double rw = box[2] - box[0], rh = box[3] - box[1];
+  if (!half) rw = fmax(rw, 1), rh = fmax(rh, 1);
+  *ret = (roi){.x = box[0], .y = box[1], .bin_w = rw / (double)ow, .bin_h = rh / (double)oh, .batch = b};
+  if (!(fabs(ret->bin_h) < 1e6) || !(fabs(ret->bin_w) < 1e6))
+    return op_fail(c, LEDGE_ERROR_DATA, "region %lld is out of range", (long long)r);
+  ret->grid_h = ratio > 0 ? ratio : (int64_t)ceil(ret->bin_h);
+  ret->grid_w = ratio > 0 ? ratio : (int64_t)ceil(ret->bin_w);
+  return LEDGE_OK;
+}
+
+void roi_sample(const roi *q, int64_t i, int64_t ph, int64_t pw, int64_t h, int64_t w, int64_t *at, double *weight) {
+  double y = q->y + (double)ph * q->bin_h + ((double)(i / q->grid_w) + 0.5) * q->bin_h / (double)q->grid_h;
+  double x = q->x + (double)pw * q->bin_w + ((double)(i % q->grid_w) + 0.5) * q->bin_w / (double)q->grid_w;
+  memset(at, 0, 4 * sizeof *at);
+  memset(weight, 0, 4 * sizeof *weight);
+  roi_corners(y, x, h, w, at, weight);
+}
+
 static ledge_status roialign_run(op_ctx *c) {
   const tensor *x = op_in(c, 0), *rois = op_in(c, 1), *batch = op_in(c, 2);
   tensor *y = op_out(c, 0);
-  double scale = op_float(c, "spatial_scale", 1);
   bool max = op_string_is(c, "mode", "avg", "max");
-  bool half = c->node->version >= 16 && op_string_is(c, "coordinate_transformation_mode", "half_pixel", "half_pixel");
-  int64_t ratio = op_int(c, "sampling_ratio", 0), channels = x->dims[1], h = x->dims[2], w = x->dims[3],
-          oh = y->dims[2], ow = y->dims[3];
+  int64_t channels = x->dims[1], h = x->dims[2], w = x->dims[3], oh = y->dims[2], ow = y->dims[3];
   for (int64_t r = 0; r < rois->dims[0]; r++) {
-    int64_t b = ((const int64_t *)batch->data)[r];
-    if (b < 0 || b >= x->dims[0])
-      return op_fail(c, LEDGE_ERROR_DATA, "batch index %lld is outside of [0, %lld)", (long long)b,
-                     (long long)x->dims[0]);
-    double box[4];
-    for (int i = 0; i < 4; i++) box[i] = tensor_f64(rois, r * 4 + i) * scale - (half ? 0.5 : 0);
-    double rw = box[2] - box[0], rh = box[3] - box[1];
-    if (!half) rw = fmax(rw, 1), rh = fmax(rh, 1);
-    double bin_h = rh / (double)oh, bin_w = rw / (double)ow;
-    if (!(fabs(bin_h) < 1e6) || !(fabs(bin_w) < 1e6))
-      return op_fail(c, LEDGE_ERROR_DATA, "region %lld is out of range", (long long)r);
-    int64_t gh = ratio > 0 ? ratio : (int64_t)ceil(bin_h), gw = ratio > 0 ? ratio : (int64_t)ceil(bin_w);
+    roi q;
+    TRY(roi_read(c, rois, batch, r, x->dims[0], oh, ow, &q));
     for (int64_t o = 0; o < channels * oh * ow; o++) {
-      int64_t k = o / (oh * ow), ph = o / ow % oh, pw = o % ow, plane = (b * channels + k) * h * w;
+      int64_t k = o / (oh * ow), ph = o / ow % oh, pw = o % ow, plane = (q.batch * channels + k) * h * w;
       double sum = 0, best = 0;
-      bool first = true;
-      for (int64_t i = 0; i < gh * gw; i++) {
-        double yy = box[1] + (double)ph * bin_h + ((double)(i / gw) + 0.5) * bin_h / (double)gh;
-        double xx = box[0] + (double)pw * bin_w + ((double)(i % gw) + 0.5) * bin_w / (double)gw;
-        int64_t at[4] = {0};
-        double weight[4] = {0}, v[4];
-        roi_corners(yy, xx, h, w, at, weight);
-        for (int q = 0; q < 4; q++) {
-          v[q] = weight[q] * (h && w ? tensor_f64(x, plane + at[q]) : 0);
-          sum += v[q];
+      for (int64_t i = 0; i < q.grid_h * q.grid_w; i++) {
+        int64_t at[4];
+        double weight[4], v[4];
+        roi_sample(&q, i, ph, pw, h, w, at, weight);
+        for (int n = 0; n < 4; n++) {
+          v[n] = weight[n] * (h && w ? tensor_f64(x, plane + at[n]) : 0);
+          sum += v[n];
         }
         double most = fmax(fmax(v[0], v[1]), fmax(v[2], v[3]));
-        best = first ? most : fmax(best, most);
-        first = false;
+        best = i == 0 ? most : fmax(best, most);
       }
-      int64_t count = gh * gw > 1 ? gh * gw : 1;
+      int64_t count = q.grid_h * q.grid_w > 1 ? q.grid_h * q.grid_w : 1;
       dtype_store_f64(y->dtype, y->data, r * channels * oh * ow + o, max ? best : sum / (double)count);
     }
   }
@@ -278,7 +337,9 @@ static ledge_status deform_read(op_ctx *c, deform_shape *s) {
   TRY(window_read(c, 2, x->dims + 2, w->dims + 2, false, &s->w));
   s->groups = op_int(c, "group", 1);
   s->offset_groups = op_int(c, "offset_group", 1);
-  s->taps = w->dims[2] * w->dims[3];
+  if (s->groups > INT32_MAX || s->offset_groups > INT32_MAX ||
+      __builtin_mul_overflow(w->dims[2], w->dims[3], &s->taps) || s->taps > INT32_MAX)
+    return op_fail(c, LEDGE_ERROR_LIMIT, "the kernel or the groups are too large");
   if (s->groups < 1 || s->offset_groups < 1 || x->dims[1] % s->groups || w->dims[0] % s->groups ||
       w->dims[1] != x->dims[1] / s->groups || x->dims[1] % s->offset_groups)
     return op_fail(c, LEDGE_ERROR_SHAPE, "channels, groups and weights do not fit");

@@ -174,6 +174,10 @@ void gradient_einsum(back *b, const node *n) {
     if (back_wants(b, n->in[k])) einsum_input(b, n, &e, k);
 }
 
+void gradient_det(back *b, const node *n) {
+  back_give(b, n->in[0], back_emit(b, "ledge", "DetGrad", 1, (value_id[]){n->in[0], back_grad(b, n, 0)}, 2));
+}
+
 /* ---- convolutions ---- */
 
 static value_id conv_like(back *b, const node *n, const char *domain, const char *op, value_id x, value_id y,

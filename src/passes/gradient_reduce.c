@@ -74,15 +74,11 @@ void gradient_reduce(back *b, const node *n) {
   back_give(b, x, back_op2(b, "Expand", dx, back_shape(b, x)));
 }
 
-/* d x_k = sum over j >= k of dy_j * (product of x_0 .. x_j without x_k) = rest_k * S_k: in general a matter of two
- * products; here by the quotient, which needs every x to be other than 0. */
 void gradient_cum_prod(back *b, const node *n) {
-  value_id x = n->in[0];
-  const value_id in[] = {back_mul(b, back_grad(b, n, 0), n->out[0]), n->in[1]};
-  value_id sums = back_emit(b, "", "CumSum", 14, in, 2);
-  back_int(b, "exclusive", node_attr_int(n, "exclusive", 0));
-  back_int(b, "reverse", !node_attr_int(n, "reverse", 0));
-  back_give(b, x, back_div(b, sums, x));
+  const value_id in[] = {n->in[0], back_grad(b, n, 0), n->in[1]};
+  value_id dx = back_emit(b, "ledge", "CumProdGrad", 1, in, 3);
+  back_attrs(b, n);
+  back_give(b, n->in[0], dx);
 }
 
 /* ---- softmax ---- */

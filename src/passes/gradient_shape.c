@@ -11,6 +11,12 @@
  * The numbers depend on shapes and constants alone in most models: then they are made once, with the plan. */
 #include "passes/gradient_back.h"
 
+static bool attr_is(const node *n, const char *name, const char *otherwise, const char *want) {
+  const attr *a = node_attr(n, name);
+  if (!a || a->type != ATTR_STRING) return !strcmp(otherwise, want);
+  return a->s.size == strlen(want) && !memcmp(a->s.data, want, a->s.size);
+}
+
 static value_id numbers(back *b, value_id x) { return back_emit(b, "ledge", "IndexOf", 1, &x, 1); }
 
 static void give_at(back *b, value_id x, value_id dy, value_id at) {
@@ -300,6 +306,32 @@ void gradient_affine_grid(back *b, const node *n) {
   back_give(b, theta, back_op2(b, "MatMul", back_transpose(b, dy, (int64_t[]){0, 2, 1}, 3), base));
 }
 
+void gradient_grid_sample(back *b, const node *n) {
+  value_id out[2] = {VALUE_ABSENT, VALUE_ABSENT};
+  for (int k = 0; k < 2; k++)
+    if (back_wants(b, n->in[k])) out[k] = back_new_value(b);
+  const value_id in[] = {n->in[0], n->in[1], back_grad(b, n, 0)};
+  back_emit_outputs(b, "ledge", "GridSampleGrad", 1, in, 3, out, 2);
+  back_attrs(b, n);
+  for (int k = 0; k < 2; k++)
+    if (out[k] != VALUE_ABSENT) back_give(b, n->in[k], out[k]);
+}
+
+/* The regions are where one looks, not something to learn. */
+void gradient_roi_align(back *b, const node *n) {
+  const attr *mode = node_attr(n, "coordinate_transformation_mode");
+  bool max = attr_is(n, "mode", "avg", "max");
+  if (back_wants(b, n->in[1])) {
+    back_fail(b, LEDGE_ERROR_UNSUPPORTED, "only its image has a gradient, not its regions");
+    return;
+  }
+  const value_id in[] = {back_grad(b, n, 0), n->in[1], n->in[2], back_shape(b, n->in[0]), n->in[0]};
+  value_id dx = back_emit(b, "ledge", "RoiAlignGrad", 1, in, max ? 5 : 4);
+  back_attrs(b, n);
+  if (!mode) back_string(b, "coordinate_transformation_mode", n->version >= 16 ? "half_pixel" : "output_half_pixel");
+  back_give(b, n->in[0], dx);
+}
+
 /* ---- the rules of ledge's own operators, for second derivatives ---- */
 
 void gradient_scatter_at(back *b, const node *n) {
@@ -320,12 +352,6 @@ void gradient_reduce_to(back *b, const node *n) {
 }
 
 /* ---- Resize ---- */
-
-static bool attr_is(const node *n, const char *name, const char *otherwise, const char *want) {
-  const attr *a = node_attr(n, name);
-  if (!a || a->type != ATTR_STRING) return !strcmp(otherwise, want);
-  return a->s.size == strlen(want) && !memcmp(a->s.data, want, a->s.size);
-}
 
 /* Element i of a vector, as [1]. */
 static value_id element(back *b, value_id v, int64_t i) {

@@ -7,13 +7,15 @@
  * tests/ops/op_test.h has it (of f64 where it is of the operator's type). Outputs: a letter each, NULL for "L": L adds
  * to the loss, o is there and does not, - is left out. flags: NO_SECOND: the gradient's own gradient is not tried;
  * NO_F32: only in f64; NO_OPEN: its shapes
- * must be declared, for sizes that are open are taken for numbers which do not fit here.
+ * must be declared, for sizes that are open are taken for numbers which do not fit here;
+ * COARSE: wide differences, for what rounds on the way.
  *
- * The loss is the sum of all outputs, each element by a random weight of its own. Three ways are compared:
+ * The loss is the sum of all outputs, each element by a random weight of its own. Four ways are compared:
  *   1. f64, references only, nodes run one after another: gradient against central differences of the loss; and, from
  *      the same graph, the gradient of a random combination of the gradients against central differences of that
  *   2. f32 in a session with all passes and kernels, of declared shapes: against 1
- *   3. the same with open dims */
+ *   3. the same with open dims
+ *   4. f16 in a session, more coarsely (not with NO_F16) */
 #ifndef TESTS_PASSES_GRAD_TEST_H
 #define TESTS_PASSES_GRAD_TEST_H
 
@@ -24,7 +26,7 @@
 
 #include "../ops/op_test.h"
 
-enum { GRAD_IN_MAX = 9, GRAD_OUT_MAX = 5, NO_SECOND = 1, NO_F32 = 2, NO_OPEN = 4 };
+enum { GRAD_IN_MAX = 9, GRAD_OUT_MAX = 5, NO_SECOND = 1, NO_F32 = 2, NO_OPEN = 4, COARSE = 8, NO_F16 = 16 };
 
 typedef struct grad_case {
   const char *op;
@@ -255,7 +257,7 @@ static void grad_differences(const grad_case *gc, const grad_graph *gg, int end,
       TEST_FAIL("%s-%d (%s): %s of input %d has another shape or type", gc->op, gc->version, gc->attrs, what, i);
       return;
     }
-    double *data = x[i].data, h = 1e-5;
+    double *data = x[i].data, h = gc->flags & COARSE ? 1e-3 : 1e-5;
     for (int64_t k = (int64_t)(rng_u64(&grad_dice) % (uint64_t)step); k < n && fine; k += step) {
       double old = data[k];
       data[k] = old + h;
@@ -264,47 +266,56 @@ static void grad_differences(const grad_case *gc, const grad_graph *gg, int end,
       double down = grad_scalar(gc, gg, end, v, x, &fine);
       data[k] = old;
       double want = (up - down) / (2 * h), have = tensor_f64(t, k);
-      if (!(fabs(want - have) <= 2e-6 * (1 + fabs(want))))
+      if (!(fabs(want - have) <= (gc->flags & COARSE ? 5e-3 : 2e-6) * (1 + fabs(want))))
         TEST_FAIL("%s-%d (%s): %s of input %d[%lld] is %.9g; by differences %.9g", gc->op, gc->version, gc->attrs, what,
                   i, (long long)k, have, want);
     }
   }
 }
 
-/* The gradients in a session, in f32, against `want`. */
-static void grad_session(const grad_case *gc, bool open, const tensor *x, const tensor *constants, tensor *weights,
-                         const value *want, const value_id *want_ids) {
+/* The gradients in a session, in f32 or f16, against `want`. */
+static void grad_session(const grad_case *gc, ledge_dtype dtype, bool open, const tensor *x, const tensor *constants,
+                         tensor *weights, const value *want, const value_id *want_ids) {
   grad_graph gg;
   value in[GRAD_IN_MAX] = {0};
   const value *ins[GRAD_IN_MAX];
   ledge_error e = {0};
   session *s = NULL;
-  if (grad_build(gc, LEDGE_F32, open, x, constants, weights, NULL, &gg)) {
+  if (grad_build(gc, dtype, open, x, constants, weights, NULL, &gg)) {
     gg.g->outputs = gg.grads;
     gg.g->n_outputs = gg.n_xs;
     const pass_options po = {0};
     const session_options so = {.threads = 1};
     for (int i = 0; i < gg.n_xs; i++) {
-      in[i] = (value){.kind = VALUE_TENSOR, .tensor = grad_as(&x[i], LEDGE_F32)};
+      in[i] = (value){.kind = VALUE_TENSOR, .tensor = grad_as(&x[i], dtype)};
       ins[i] = &in[i];
     }
     gg.m->ir_version = 8;
     if (graph_verify(gg.g, &e) || passes_run(gg.m, &po, &e) || session_create(gg.m, &so, &s, &e) ||
         session_run(s, ins, &e))
-      TEST_FAIL("%s-%d (%s): in a session%s: %s", gc->op, gc->version, gc->attrs, open ? ", open dims" : "", e.message);
+      TEST_FAIL("%s-%d (%s): in a session%s: %s", gc->op, gc->version, gc->attrs,
+                dtype == LEDGE_F16 ? ", f16"
+                : open             ? ", open dims"
+                                   : "",
+                e.message);
     for (int i = 0; s && !e.code && i < gg.n_xs; i++) {
       const tensor *t = &session_output(s, i)->tensor, *w = &want[want_ids[i]].tensor;
       double most = 0;
       if (!tensor_same_shape(t, w)) {
         TEST_FAIL("%s-%d (%s): in a session%s: shapes differ", gc->op, gc->version, gc->attrs,
-                  open ? ", open dims" : "");
+                  dtype == LEDGE_F16 ? ", f16"
+                  : open             ? ", open dims"
+                                     : "");
         continue;
       }
       for (int64_t k = 0; k < tensor_elements(w); k++) most = fmax(most, fabs(tensor_f64(w, k)));
       for (int64_t k = 0; k < tensor_elements(w); k++)
-        if (!(fabs(tensor_f64(t, k) - tensor_f64(w, k)) <= 3e-4 * (most + 1e-2))) {
+        if (!(fabs(tensor_f64(t, k) - tensor_f64(w, k)) <= (dtype == LEDGE_F16 ? 2e-2 : 3e-4) * (most + 1e-2))) {
           TEST_FAIL("%s-%d (%s): in a session%s: input %d[%lld]: %.7g, not %.7g", gc->op, gc->version, gc->attrs,
-                    open ? ", open dims" : "", i, (long long)k, tensor_f64(t, k), tensor_f64(w, k));
+                    dtype == LEDGE_F16 ? ", f16"
+                    : open             ? ", open dims"
+                                       : "",
+                    i, (long long)k, tensor_f64(t, k), tensor_f64(w, k));
           break;
         }
     }
@@ -333,8 +344,9 @@ static void grad_run(const grad_case *gc) {
       if (!(gc->flags & NO_SECOND))
         grad_differences(gc, &gg, gg.n_first, gg.combined, x, vals, gg.seconds, "the second derivative");
       if (!(gc->flags & NO_F32)) {
-        grad_session(gc, false, x, constants, weights, vals, gg.grads);
-        if (!(gc->flags & NO_OPEN)) grad_session(gc, true, x, constants, weights, vals, gg.grads);
+        grad_session(gc, LEDGE_F32, false, x, constants, weights, vals, gg.grads);
+        if (!(gc->flags & NO_OPEN)) grad_session(gc, LEDGE_F32, true, x, constants, weights, vals, gg.grads);
+        if (!(gc->flags & NO_F16)) grad_session(gc, LEDGE_F16, false, x, constants, weights, vals, gg.grads);
       }
     }
     grad_free(vals, gg.g->n_values);

@@ -100,7 +100,9 @@ static void test_shapes(void) {
         {"Trilu", 14, "upper=0", {"x[2x3x4]", "i64[] 1"}}, {"Trilu", 14, "", {"x[3x3]"}},
         {"ReverseSequence", 10, "time_axis=0 batch_axis=1", {"x[4x3]", "i64[3] 2 4 1"}},
         {"CumSum", 14, "exclusive=1", {"x[2x4]", "i32[] 1"}}, {"CumSum", 14, "reverse=1", {"x[2x4]", "i32[] 0"}},
-        {"CumProd", 26, "", {"p[2x4]", "i32[] 1"}}, {"CumProd", 26, "exclusive=1 reverse=1", {"p[2x4]", "i32[] 1"}},
+        {"CumProd", 26, "", {"p[2x4]", "i32[] 1"}, NULL, NO_SECOND},
+        {"CumProd", 26, "", {"x[2x4]", "i32[] 0"}, NULL, NO_SECOND},
+        {"CumProd", 26, "exclusive=1 reverse=1", {"p[2x4]", "i32[] 1"}, NULL, NO_SECOND},
         {"RotaryEmbedding", 23, "", {"x[1x2x3x4]", "f64[1x3x2] .1 .2 .3 .4 .5 .6", "f64[1x3x2] .9 .8 .7 .6 .5 .4"}},
         {"RotaryEmbedding",
          23,
@@ -128,6 +130,40 @@ static void test_resize(void) {
         {"Upsample", 9, "mode='linear'", {"x[1x1x2x3]", "f32[4] 1 1 2 2"}},
         {"Upsample", 7, "mode='linear' scales=[1.0,1.0,2.0,3.0]", {"x[1x1x2x3]"}},
         {"Upsample", 9, "mode='nearest'", {"x[1x1x2x3]", "f32[4] 1 1 2 2"}});
+}
+
+static void test_sampling(void) {
+  CASES({"GridSample", 20, "", {"x[1x2x4x5]", "u[1x2x3x2]"}, NULL, NO_SECOND | COARSE},
+        {"GridSample",
+         20,
+         "align_corners=1 padding_mode='border'",
+         {"x[1x2x4x5]", "f64[1x1x3x2] -1.3 0.2 0.4 -0.6 0.1 1.4"},
+         NULL,
+         NO_SECOND},
+        {"GridSample", 20, "mode='cubic'", {"x[1x1x5x6]", "u[1x2x3x2]"}, NULL, NO_SECOND | COARSE},
+        {"GridSample", 20, "padding_mode='reflection'", {"x[1x1x3x4]", "p[1x2x2x2]"}, NULL, NO_SECOND | COARSE},
+        {"GridSample", 20, "mode='nearest'", {"x[2x1x3x4]", "f64[2x1x2x2] .1 .2 .3 -.8 -.5 .9 .7 .1"}, NULL, NO_SECOND},
+        {"GridSample", 20, "", {"x[1x1x3x4x3]", "u[1x1x2x2x3]"}, NULL, NO_SECOND | COARSE},
+        {"RoiAlign",
+         16,
+         "output_height=2 output_width=3 spatial_scale=0.5",
+         {"x[2x2x6x7]", "f64[2x4] 1 2 9 8 0 0 6 11", "i64[2] 1 0"},
+         NULL,
+         NO_SECOND},
+        {"RoiAlign",
+         10,
+         "output_height=2 output_width=2 sampling_ratio=2",
+         {"x[1x1x6x7]", "f64[1x4] 0.5 1 4 5", "i64[1] 0"},
+         NULL,
+         NO_SECOND},
+        {"RoiAlign",
+         16,
+         "mode='max' output_height=2 output_width=2",
+         {"d[1x1x6x7]", "f64[1x4] 0.5 1 4 5", "i64[1] 0"},
+         NULL,
+         NO_SECOND},
+        {"Det", 11, "", {"x[2x3x3]"}, NULL, NO_SECOND}, {"Det", 11, "", {"x[2x2]"}, NULL, NO_SECOND},
+        {"Det", 11, "", {"x[3x1x1]"}, NULL, NO_SECOND});
 }
 
 static void test_reductions(void) {
@@ -587,7 +623,7 @@ static void test_refused(void) {
   refused("", "If", 13, "control flow");
   refused("", "SequenceConstruct", 11, "sequences");
   refused("", "QuantizeLinear", 13, "rounds");
-  refused("", "GridSample", 16, "no rule");
+  refused("", "LinearAttention", 27, "no rule");
   refused("", "Add", 6, "version 7");
   refused("example", "Own", 1, "no rule");
 }
@@ -628,7 +664,7 @@ static void test_listed(void) {
 TEST_MAIN({"listed", test_listed}, {"repeated_use", test_repeated_use}, {"zero", test_zero},
           {"training", test_training}, {"refused", test_refused}, {"memory", test_memory},
           {"arithmetic", test_arithmetic}, {"functions", test_functions}, {"activations", test_activations},
-          {"moves", test_moves}, {"shapes", test_shapes}, {"resize", test_resize}, {"reductions", test_reductions},
-          {"losses", test_losses}, {"products", test_products}, {"convolutions", test_convolutions},
-          {"convolution_kernels", test_convolution_kernels}, {"norms", test_norms}, {"pools", test_pools},
-          {"attention", test_attention}, {"recurrent", test_recurrent})
+          {"moves", test_moves}, {"shapes", test_shapes}, {"resize", test_resize}, {"sampling", test_sampling},
+          {"reductions", test_reductions}, {"losses", test_losses}, {"products", test_products},
+          {"convolutions", test_convolutions}, {"convolution_kernels", test_convolution_kernels}, {"norms", test_norms},
+          {"pools", test_pools}, {"attention", test_attention}, {"recurrent", test_recurrent})
