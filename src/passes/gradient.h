@@ -7,7 +7,9 @@
 
 /* Appends to g the nodes that compute dy/dx for each x, where y is summed over all its elements. ret_grads[i] has the
  * shape of xs[i]; an x that y does not depend on gets zeros. Nodes must be sorted and resolved. Error UNSUPPORTED names
- * a node on the way whose operator has no rule. */
+ * a node on the way whose operator has no rule. Passes that write operators of com.microsoft, of old versions and
+ * constant Ifs in others (unfold, broadcast, fold, branch) help, run before; those after them make operators without
+ * rules. */
 ledge_status gradient_build(graph *g, value_id y, const value_id *xs, int n_xs, value_id *ret_grads,
                             ledge_error *error);
 
