@@ -15,6 +15,8 @@ int cli_failf(const char *format, ...) LEDGE_PRINTF(1, 2);
 int cli_flush(int status);
 /* "12.3 MiB" into text. */
 const char *cli_bytes(double bytes, char *text, size_t size);
+/* "12.3 million" into text. */
+const char *cli_count(double n, char *text, size_t size);
 double cli_now_ms(void);
 /* "[1x3x?x?]", with names of open dims: "[batchx3]". */
 const char *cli_shape(int rank, const int64_t *dims, const char *const *names, char *text, size_t size);
@@ -30,6 +32,8 @@ typedef struct cli_inputs {
 ledge_status cli_inputs_check(const ledge_model *m, const text_list *shapes, const text_list *ints, ledge_error *error);
 ledge_status cli_inputs_make(const ledge_model *m, const text_list *shapes, const text_list *ints, uint64_t seed,
                              cli_inputs *ret, ledge_error *error);
+/* Says, where a model with open dims failed, that those not given were taken as 1, and how to give them. */
+void cli_inputs_hint(const ledge_model *m, const text_list *shapes, ledge_error *error);
 ledge_status cli_inputs_set(const cli_inputs *in, ledge_session *s, ledge_error *error);
 void cli_inputs_free(cli_inputs *in);
 

@@ -213,6 +213,7 @@ static int bench(const bench_options *o, const char *path) {
   if (!status) status = ledge_session_plan(s, &error);
   r.load_ms = cli_now_ms() - start;
   if (!status) status = run_timed(s, o, &r, &error);
+  if (status == LEDGE_ERROR_SHAPE && inputs.count) cli_inputs_hint(m, &o->shapes, &error);
   if (!status) {
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);

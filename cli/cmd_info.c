@@ -8,7 +8,7 @@ typedef struct info_options {
   text_list shapes, ints;
   int64_t threads;
   size_t memory_limit;
-  bool json, allow_links;
+  bool json, all, allow_links;
 } info_options;
 
 typedef struct op_count {
@@ -70,6 +70,7 @@ static void plan(info_state *s) {
     ledge_session_memory(session, &s->memory);
     s->multiply_adds = ledge_session_multiply_adds(session);
   }
+  if (status == LEDGE_ERROR_SHAPE) cli_inputs_hint(s->model, &s->o->shapes, &s->why_not);
   ledge_session_destroy(session);
   cli_inputs_free(&inputs);
 }
@@ -100,13 +101,41 @@ static void json_value(json *j, const ledge_value_info *v) {
   json_close(j, '}');
 }
 
-static void print_tables(const info_state *s) {
+/* Old models list their weights as inputs that may be left out: where these are more than a few, their number will do.
+ */
+static void print_inputs(const info_state *s) {
+  enum { FEW = 4 };
+  ledge_value_info v;
+  int n_optional = 0;
+  for (size_t i = 0; ledge_model_input(s->model, i, &v, NULL) == LEDGE_OK; i++) n_optional += v.optional;
+  bool all = s->o->all || n_optional <= FEW;
+  for (size_t i = 0; ledge_model_input(s->model, i, &v, NULL) == LEDGE_OK; i++)
+    if (all || !v.optional) print_value("input", &v);
+  if (!all) printf("  %-8s %d more have defaults and may be left out (--all lists them)\n", "inputs", n_optional);
+}
+
+static void print_run(const info_state *s) {
   char a[32], b[32], c[32];
+  if (!s->planned) {
+    printf("  %-8s not planned: %s\n", "run", s->why_not.message);
+    return;
+  }
+  printf("  %-8s ", "run");
+  if (s->multiply_adds > 0) printf("%s multiply-adds; ", cli_count(s->multiply_adds, a, sizeof a));
+  printf("%s planned%s, %s packed weights\n",
+         cli_bytes((double)(s->memory.planned_bytes + s->memory.folded_bytes), b, sizeof b),
+         s->memory.exact ? "" : " (and more as data ask)", cli_bytes((double)s->memory.packed_bytes, c, sizeof c));
+}
+
+static void print_tables(const info_state *s) {
+  char a[32];
   const ledge_model_summary *m = &s->summary;
   ledge_value_info v;
-  printf("%s: %s version %lld, opset %lld, by %s %s\n", s->path, m->format, (long long)m->format_version,
-         (long long)m->opset, m->producer[0] ? m->producer : "?", m->producer_version);
-  for (size_t i = 0; ledge_model_input(s->model, i, &v, NULL) == LEDGE_OK; i++) print_value("input", &v);
+  printf("%s: %s, IR version %lld, opset %lld", s->path, !strcmp(m->format, "onnx") ? "ONNX" : m->format,
+         (long long)m->format_version, (long long)m->opset);
+  if (m->producer[0]) printf(", by %s%s%s", m->producer, m->producer_version[0] ? " " : "", m->producer_version);
+  printf("\n");
+  print_inputs(s);
   for (size_t i = 0; ledge_model_output(s->model, i, &v, NULL) == LEDGE_OK; i++) print_value("output", &v);
   printf("  %-8s %lld in %s\n", "weights", (long long)m->parameters, cli_bytes((double)m->weight_bytes, a, sizeof a));
   printf("  %-8s %lld:", "nodes", (long long)m->nodes);
@@ -114,12 +143,7 @@ static void print_tables(const info_state *s) {
     printf("%s %s%s %lld", i ? "," : "", s->ops[i].name, s->ops[i].supported ? "" : " (UNSUPPORTED)",
            (long long)s->ops[i].count);
   printf("\n");
-  if (s->planned)
-    printf("  %-8s %.1f million multiply-adds a run; %s planned%s, %s packed weights\n", "run", s->multiply_adds * 1e-6,
-           cli_bytes((double)(s->memory.planned_bytes + s->memory.folded_bytes), b, sizeof b),
-           s->memory.exact ? "" : " (and more as data ask)", cli_bytes((double)s->memory.packed_bytes, c, sizeof c));
-  else
-    printf("  %-8s not planned: %s\n", "run", s->why_not.message);
+  print_run(s);
   const char *key;
   for (size_t i = 0; (key = ledge_model_metadata_key(s->model, i)); i++) {
     const char *text = ledge_model_metadata(s->model, key);
@@ -207,6 +231,7 @@ static int info_main(const verb *v, int argc, char **argv) {
       {"memory-limit", OPTION_BYTES, &o.memory_limit, "BYTES", "refuse a plan that needs more (512M, 2G, ...)"},
       {"allow-links", OPTION_FLAG, &o.allow_links, NULL,
        "external data may lie behind links that leave the model's folder"},
+      {"all", OPTION_FLAG, &o.all, NULL, "list inputs that have defaults too"},
       {"json", OPTION_FLAG, &o.json, NULL, "a JSON document instead of a table"},
       {0},
   };

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { TOP_DEFAULT = 5 };
+
 typedef struct run_options {
   int64_t threads, seed, top;
   size_t memory_limit;
@@ -141,7 +143,8 @@ static ledge_status run_all(run_state *s, char **files, int n_files) {
   double start = cli_now_ms();
   if (!status) status = ledge_session_run(s->session, &s->error);
   s->latency_ms = cli_now_ms() - start;
-  output_options oo = {s->o->output, &s->labels, s->o->labels != NULL, s->o->top, s->o->json, s->o->quiet};
+  output_options oo = {s->o->output,  &s->labels, s->o->labels != NULL, s->o->top ? s->o->top : TOP_DEFAULT,
+                       s->o->top > 0, s->o->json, s->o->quiet};
   if (!status) status = outputs_write(&oo, s->model, s->session, s->latency_ms, &s->error);
   if (!status && !s->o->json && !s->o->quiet) {
     ledge_memory memory;
@@ -155,7 +158,7 @@ static ledge_status run_all(run_state *s, char **files, int n_files) {
 }
 
 static int run_main(const verb *v, int argc, char **argv) {
-  run_options o = {.top = 5};
+  run_options o = {0};
   const option options[] = {
       {"input", OPTION_LIST, &o.inputs, "NAME=FILE",
        "an input by name or position: image, sound, .npy, .npz, text or raw; -: standard input"},

@@ -41,6 +41,14 @@ const char *cli_bytes(double bytes, char *text, size_t size) {
   return text;
 }
 
+const char *cli_count(double n, char *text, size_t size) {
+  static const char *const units[] = {"", " thousand", " million", " billion", " trillion"};
+  int u = 0;
+  while (n >= 1000 && u < 4) n /= 1000, u++;
+  snprintf(text, size, u ? "%.1f%s" : "%.0f%s", n, units[u]);
+  return text;
+}
+
 double cli_now_ms(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
@@ -223,6 +231,28 @@ ledge_status cli_inputs_check(const ledge_model *m, const text_list *shapes, con
     if (status) return status;
   }
   return LEDGE_OK;
+}
+
+void cli_inputs_hint(const ledge_model *m, const text_list *shapes, ledge_error *error) {
+  ledge_value_info info;
+  char shape[512] = "", item[800], text[sizeof error->message];
+  size_t n = strlen(error->message);
+  for (size_t i = 0; i < ledge_model_input_count(m) && !shape[0]; i++) {
+    if (ledge_model_input(m, i, &info, NULL) || info.optional || setting(m, shapes, i)) continue;
+    bool open = false;
+    for (int d = 0; d < info.rank; d++) open = open || info.dims[d] < 0;
+    if (!open) continue;
+    for (int d = 0; d < info.rank; d++)
+      snprintf(shape + strlen(shape), sizeof shape - strlen(shape), "%s%lld", d ? "x" : "",
+               (long long)(info.dims[d] < 0 ? !d              ? 1
+                                              : info.rank < 3 ? 512
+                                                              : 64
+                                            : info.dims[d]));
+    snprintf(item, sizeof item, "; open dims were taken as 1: give theirs, such as --shape %.300s=%s", info.name,
+             shape);
+  }
+  if (!shape[0] || n + strlen(item) >= sizeof text) return;
+  strcpy(error->message + n, item);
 }
 
 static ledge_status make_input(const ledge_value_info *declared, const char *shape, const char *number, uint64_t *state,

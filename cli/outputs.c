@@ -157,24 +157,38 @@ static size_t top_k(const ledge_tensor *t, int64_t n, size_t k, int64_t *best) {
   return found;
 }
 
-static bool has_labels(const output_state *s, const ledge_tensor *t) {
+/* Is it a row of classes: as many as there are labels, or, where the best were asked for without labels, any row? */
+static bool is_classes(const output_state *s, const ledge_tensor *t) {
   size_t n = s->o->labels->count;
-  return n > 1 && (int64_t)n == elements(t) && is_readable(t->dtype);
+  int64_t longest = 0;
+  for (int i = 0; i < t->rank; i++)
+    if (t->dims[i] > longest) longest = t->dims[i];
+  if (!is_readable(t->dtype) || elements(t) < 2) return false;
+  return n ? n > 1 && (int64_t)n == elements(t) : s->o->top_wanted && longest == elements(t);
+}
+
+/* A class's label, or its number where there are no labels. */
+static const char *class_name(const output_state *s, int64_t i, char text[32]) {
+  if (s->o->labels->count) return s->o->labels->lines[i];
+  snprintf(text, 32, "%lld", (long long)i);
+  return text;
 }
 
 static void print_top(output_state *s, const ledge_tensor *t) {
   int64_t best[TOP_MAX];
+  char text[32];
   size_t k = top_k(t, elements(t), (size_t)s->o->top, best);
-  for (size_t i = 0; i < k; i++) fprintf(s->text, "  %10.5f  %s\n", element(t, best[i]), s->o->labels->lines[best[i]]);
+  for (size_t i = 0; i < k; i++) fprintf(s->text, "  %10.5f  %s\n", element(t, best[i]), class_name(s, best[i], text));
 }
 
 static void json_top(output_state *s, const ledge_tensor *t) {
   int64_t best[TOP_MAX];
+  char text[32];
   size_t k = top_k(t, elements(t), (size_t)s->o->top, best);
   json_key(&s->j, "top"), json_open(&s->j, '[');
   for (size_t i = 0; i < k; i++) {
     json_open(&s->j, '{');
-    json_key(&s->j, "label"), json_text(&s->j, s->o->labels->lines[best[i]]);
+    json_key(&s->j, "label"), json_text(&s->j, class_name(s, best[i], text));
     json_key(&s->j, "value"), json_real(&s->j, element(t, best[i]));
     json_close(&s->j, '}');
   }
@@ -274,7 +288,7 @@ static ledge_status write_value(output_state *s, const char *name, const char *s
     if (!status) status = save(s, name, keys_suffix, &keys, keys_path, sizeof keys_path);
   }
   if (status) return status;
-  bool labelled = has_labels(s, &t);
+  bool labelled = is_classes(s, &t);
   s->labels_fit = s->labels_fit || labelled;
   if (s->o->json) {
     json_entry(s, name, &t, path);

@@ -19,6 +19,7 @@ typedef struct output_options {
   const label_list *labels;
   bool labels_must_fit; /* labels that fit no output are an error */
   int64_t top;
+  bool top_wanted; /* show the best of a row even where there are no labels */
   bool json, quiet;
 } output_options;
 

@@ -96,6 +96,18 @@ static ledge_status load_image(const load *l, tensor *ret, ledge_error *error) {
   return status;
 }
 
+/* Samples of an input that takes sound as it is: its largest dim; 0, the whole sound, where that is open and the others
+ * can but be a batch and channels. */
+static int64_t sound_length(const ledge_value_info *w) {
+  int64_t most = 0;
+  bool open = w->rank < 0;
+  for (int i = 0; i < w->rank; i++) {
+    open = open || w->dims[i] < 0;
+    if (w->dims[i] > most) most = w->dims[i];
+  }
+  return open && most <= AUDIO_CHANNELS_MAX ? 0 : most;
+}
+
 /* "audio:rate=..,length=..;mel:..." or "mel:...", "mfcc:...", "wave:...". */
 static ledge_status load_audio(const load *l, tensor *ret, ledge_error *error) {
   static const char *const kinds[] = {"mel", "mfcc", "spectrogram", "wave"};
@@ -107,9 +119,8 @@ static ledge_status load_audio(const load *l, tensor *ret, ledge_error *error) {
   audio_clip clip = {0};
   audio_features f;
   ledge_status status = LEDGE_OK;
-  if (!spec[0]) { /* the samples as they are, cut or padded to a fixed last dim */
-    const ledge_value_info *w = l->want;
-    audio_options o = {.mono = true, .length = w->rank > 0 && w->dims[w->rank - 1] > 0 ? w->dims[w->rank - 1] : 0};
+  if (!spec[0]) { /* the samples as they are, cut or padded to what the input takes */
+    audio_options o = {.mono = true, .length = sound_length(l->want)};
     TRY(audio_decode(l->data, l->size, &o, &clip, error));
     tensor_share(ret, &clip.samples);
   } else {

@@ -281,6 +281,11 @@ static void count_constants(const graph *g, ledge_model_summary *s) {
 
 static bool count_node(const graph *g, const node *n, int depth, void *arg) {
   ledge_model_summary *s = arg;
+  const attr *value = node_is(n, "", "Constant") ? node_attr(n, "value") : NULL;
+  if (value && value->type == ATTR_TENSOR) {
+    s->parameters += tensor_elements(value->t);
+    s->weight_bytes += tensor_bytes(value->t);
+  }
   s->nodes++;
   s->unsupported += !n->def;
   int a = 0, k = 0;
