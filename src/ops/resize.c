@@ -6,20 +6,12 @@
  *
  * Numbers pass in double and are rounded once (to integers: cut); the parts of complex numbers pass as two numbers.
  * Nearest copies elements of any type. */
+#include "ops/resize.h"
+
 #include "ops/move_util.h"
 #include "ops/real.h"
 
 #include <math.h>
-
-typedef enum resize_mode { MODE_NEAREST, MODE_LINEAR, MODE_CUBIC } resize_mode;
-
-typedef struct resize_shape {
-  resize_mode mode;
-  bool antialias, exclude_outside, resized[LEDGE_MAX_RANK], crop;
-  double cubic_a, extrapolation;
-  double scale[LEDGE_MAX_RANK], roi_begin[LEDGE_MAX_RANK], roi_end[LEDGE_MAX_RANK];
-  int64_t out[LEDGE_MAX_RANK];
-} resize_shape;
 
 static ledge_status resize_axes(op_ctx *c, int rank, int *axes, int *n_axes) {
   int64_t count;
@@ -41,7 +33,7 @@ static ledge_status resize_axes(op_ctx *c, int rank, int *axes, int *n_axes) {
 }
 
 static ledge_status by_scales(op_ctx *c, const tensor *x, const double *scales, int64_t count, const int *axes,
-                              int n_axes, resize_shape *s) {
+                              int n_axes, resize_plan *s) {
   if (count != n_axes) return op_fail(c, LEDGE_ERROR_SHAPE, "%lld scales for %d axes", (long long)count, n_axes);
   for (int i = 0; i < n_axes; i++) {
     if (!(scales[i] > 0) || scales[i] > 1e9) return op_fail(c, LEDGE_ERROR_DATA, "scale %g is out of range", scales[i]);
@@ -54,7 +46,7 @@ static ledge_status by_scales(op_ctx *c, const tensor *x, const double *scales, 
 }
 
 static ledge_status by_sizes(op_ctx *c, const tensor *x, const int64_t *sizes, int64_t count, const int *axes,
-                             int n_axes, resize_shape *s) {
+                             int n_axes, resize_plan *s) {
   if (count != n_axes) return op_fail(c, LEDGE_ERROR_SHAPE, "%lld sizes for %d axes", (long long)count, n_axes);
   bool larger = op_string_is(c, "keep_aspect_ratio_policy", "stretch", "not_larger"),
        smaller = op_string_is(c, "keep_aspect_ratio_policy", "stretch", "not_smaller");
@@ -73,16 +65,16 @@ static ledge_status by_sizes(op_ctx *c, const tensor *x, const int64_t *sizes, i
   return LEDGE_OK;
 }
 
-static ledge_status resize_modes(op_ctx *c, resize_shape *s) {
+static ledge_status resize_modes(op_ctx *c, resize_plan *s) {
   if (op_string_is(c, "mode", "nearest", "nearest"))
-    s->mode = MODE_NEAREST;
+    s->mode = RESIZE_NEAREST;
   else if (op_string_is(c, "mode", "nearest", "linear") || op_string_is(c, "mode", "nearest", "bilinear"))
-    s->mode = MODE_LINEAR;
+    s->mode = RESIZE_LINEAR;
   else if (op_string_is(c, "mode", "nearest", "cubic"))
-    s->mode = MODE_CUBIC;
+    s->mode = RESIZE_CUBIC;
   else
     return op_fail(c, LEDGE_ERROR_FORMAT, "mode must be nearest, linear or cubic");
-  s->antialias = op_int(c, "antialias", 0) != 0 && s->mode != MODE_NEAREST;
+  s->antialias = op_int(c, "antialias", 0) != 0 && s->mode != RESIZE_NEAREST;
   s->exclude_outside = op_int(c, "exclude_outside", 0) != 0;
   s->cubic_a = op_float(c, "cubic_coeff_a", -0.75f);
   s->extrapolation = op_float(c, "extrapolation_value", 0);
@@ -90,7 +82,7 @@ static ledge_status resize_modes(op_ctx *c, resize_shape *s) {
   return LEDGE_OK;
 }
 
-static ledge_status read_roi(op_ctx *c, const tensor *roi, const int *axes, int n_axes, resize_shape *s) {
+static ledge_status read_roi(op_ctx *c, const tensor *roi, const int *axes, int n_axes, resize_plan *s) {
   if (!s->crop) return LEDGE_OK;
   if (!roi || !dtype_is_float(roi->dtype) || tensor_elements(roi) != 2 * n_axes)
     return op_fail(c, LEDGE_ERROR_SHAPE, "tf_crop_and_resize needs a roi of %d numbers", 2 * n_axes);
@@ -103,12 +95,12 @@ static ledge_status read_roi(op_ctx *c, const tensor *roi, const int *axes, int 
 
 /* Which inputs say what depends on the version: Upsample 1: attributes; 7: attribute scales; 9 and Resize 10: input 1;
  * Resize 11 on: roi, scales, sizes. */
-static ledge_status resize_read(op_ctx *c, resize_shape *s) {
+ledge_status resize_read(op_ctx *c, resize_plan *s) {
   const tensor *x = op_in(c, 0);
   int axes[LEDGE_MAX_RANK], n_axes;
   double scales[LEDGE_MAX_RANK];
   int64_t sizes[LEDGE_MAX_RANK], count = 0;
-  *s = (resize_shape){0};
+  *s = (resize_plan){0};
   TRY(resize_modes(c, s));
   TRY(resize_axes(c, x->rank, axes, &n_axes));
   for (int i = 0; i < x->rank; i++) s->out[i] = x->dims[i], s->scale[i] = 1, s->roi_end[i] = 1;
@@ -157,10 +149,10 @@ static tensor flat_of(const tensor *t) {
 
 static ledge_status resize_infer(op_ctx *c) {
   const tensor *x = op_in(c, 0);
-  resize_shape s;
+  resize_plan s;
   ledge_status status = resize_read(c, &s);
   if (status) return status;
-  if (s.mode != MODE_NEAREST && x->dtype != LEDGE_BOOL && parts_of(x->dtype) == 1) TRY(real_check(c, 0, true));
+  if (s.mode != RESIZE_NEAREST && x->dtype != LEDGE_BOOL && parts_of(x->dtype) == 1) TRY(real_check(c, 0, true));
   if (ledge_dtype_bits(x->dtype) < 8) return op_fail_dtype(c, 0);
   for (int i = 0; i < x->rank; i++)
     if (x->dims[i] == 0 && s.out[i] != 0)
@@ -175,7 +167,7 @@ static bool mode_is(op_ctx *c, const char *name) {
   return op_string_is(c, "coordinate_transformation_mode", old ? "asymmetric" : "half_pixel", name);
 }
 
-static ledge_status source(op_ctx *c, const resize_shape *s, int axis, int64_t in, int64_t x, double *ret) {
+static ledge_status source(op_ctx *c, const resize_plan *s, int axis, int64_t in, int64_t x, double *ret) {
   double scale = s->scale[axis], n = (double)in, whole = scale * n;
   if (mode_is(c, "align_corners"))
     *ret = whole == 1 ? 0 : (double)x * (n - 1) / (whole - 1);
@@ -222,19 +214,19 @@ static double cubic(double x, double a) {
 }
 
 /* How many neighbours an output has: fixed along an axis. */
-static int64_t neighbours(const resize_shape *s, int axis) {
-  double reach = s->mode == MODE_CUBIC ? 2 : 1, scale = s->antialias ? fmin(s->scale[axis], 1) : 1;
+int64_t resize_neighbours(const resize_plan *s, int axis) {
+  double reach = s->mode == RESIZE_CUBIC ? 2 : 1, scale = s->antialias ? fmin(s->scale[axis], 1) : 1;
   int64_t start = (int64_t)floor(-reach / scale) + 1;
-  return s->mode == MODE_CUBIC ? 4 - 2 * start - 2 : 2 - 2 * start;
+  return s->mode == RESIZE_CUBIC ? 4 - 2 * start - 2 : 2 - 2 * start;
 }
 
 /* First neighbour and weights[n] of source coordinate x. An integral x counts as one past its left neighbour. */
-static int64_t weigh(const resize_shape *s, int axis, double x, int64_t in, int64_t n, double *weights) {
+static int64_t weigh(const resize_plan *s, int axis, double x, int64_t in, int64_t n, double *weights) {
   double scale = s->antialias ? fmin(s->scale[axis], 1) : 1, f = floor(x), ratio = x == f ? 1 : x - f, sum = 0;
   int64_t left = (int64_t)f - (x == f), start = 1 - n / 2;
   for (int64_t i = 0; i < n; i++) {
     double d = ((double)(start + i) - ratio) * scale;
-    weights[i] = s->mode == MODE_CUBIC ? cubic(d, s->cubic_a) : fmax(0, 1 - fabs(d));
+    weights[i] = s->mode == RESIZE_CUBIC ? cubic(d, s->cubic_a) : fmax(0, 1 - fabs(d));
     sum += weights[i];
   }
   if (s->antialias)
@@ -250,22 +242,44 @@ static int64_t weigh(const resize_shape *s, int axis, double x, int64_t in, int6
   return left + start;
 }
 
+ledge_status resize_weigh(op_ctx *c, const resize_plan *s, int axis, int64_t in, int64_t x, int64_t *ret_first,
+                          double *weights, bool *ret_outside) {
+  double at = 0;
+  TRY(source(c, s, axis, in, x, &at));
+  if (fabs(at) > 0x1p50 || isnan(at)) return op_fail(c, LEDGE_ERROR_DATA, "a source coordinate is out of range");
+  *ret_outside = s->crop && (at < 0 || at > (double)(in - 1));
+  *ret_first = weigh(s, axis, at, in, resize_neighbours(s, axis), weights);
+  return LEDGE_OK;
+}
+
+ledge_status resize_nearest_index(op_ctx *c, const resize_plan *s, int axis, int64_t in, int64_t x, int64_t *ret) {
+  double from = (double)x;
+  *ret = x;
+  if (s->resized[axis]) TRY(source(c, s, axis, in, x, &from));
+  bool outside = isnan(from) || (s->crop && (from < 0 || from > (double)(in - 1)));
+  if (outside)
+    *ret = -1;
+  else if (s->resized[axis])
+    *ret = nearest_index(c, from, s->scale[axis], in);
+  return LEDGE_OK;
+}
+
+bool resize_keeps(const resize_plan *s, int axis, int64_t in) {
+  bool same_roi = !s->crop || (s->roi_begin[axis] == 0 && s->roi_end[axis] == 1);
+  return !s->resized[axis] || (fabs(s->scale[axis] - 1) < 1e-9 && s->out[axis] == in && same_roi);
+}
+
 /* One axis of [outer, in, inner] doubles. */
-static ledge_status resize_axis(op_ctx *c, const resize_shape *s, int axis, int64_t outer, int64_t in, int64_t inner,
+static ledge_status resize_axis(op_ctx *c, const resize_plan *s, int axis, int64_t outer, int64_t in, int64_t inner,
                                 const double *from, double *to) {
-  int64_t out = s->out[axis], n = neighbours(s, axis);
+  int64_t out = s->out[axis], n = resize_neighbours(s, axis);
   double *weights = real_scratch(c, n);
   ledge_status status = weights ? LEDGE_OK : LEDGE_ERROR_MEMORY;
   for (int64_t x = 0; !status && x < out; x++) {
-    double at;
-    status = source(c, s, axis, in, x, &at);
+    int64_t first = 0;
+    bool outside = false;
+    status = resize_weigh(c, s, axis, in, x, &first, weights, &outside);
     if (status) break;
-    if (fabs(at) > 0x1p50 || isnan(at)) {
-      status = op_fail(c, LEDGE_ERROR_DATA, "a source coordinate is out of range");
-      break;
-    }
-    bool outside = s->crop && (at < 0 || at > (double)(in - 1));
-    int64_t first = weigh(s, axis, at, in, n, weights);
     for (int64_t o = 0; o < outer; o++) {
       double *row = to + (o * out + x) * inner;
       for (int64_t k = 0; k < inner; k++) row[k] = outside ? s->extrapolation : 0;
@@ -280,7 +294,7 @@ static ledge_status resize_axis(op_ctx *c, const resize_shape *s, int axis, int6
   return status;
 }
 
-static ledge_status run_interpolated(op_ctx *c, const resize_shape *s) {
+static ledge_status run_interpolated(op_ctx *c, const resize_plan *s) {
   const tensor *x = op_in(c, 0);
   tensor from = flat_of(x), to = flat_of(op_out(c, 0));
   double *now = real_load(c, &from);
@@ -289,8 +303,7 @@ static ledge_status run_interpolated(op_ctx *c, const resize_shape *s) {
   memcpy(dims, x->dims, sizeof dims);
   ledge_status status = LEDGE_OK;
   for (int axis = 0; !status && axis < x->rank; axis++) {
-    bool same_roi = !s->crop || (s->roi_begin[axis] == 0 && s->roi_end[axis] == 1);
-    if (!s->resized[axis] || (fabs(s->scale[axis] - 1) < 1e-9 && s->out[axis] == dims[axis] && same_roi)) continue;
+    if (resize_keeps(s, axis, dims[axis])) continue;
     int64_t outer = shape_elements(axis, dims), in = dims[axis], n,
             inner = shape_elements(x->rank - axis - 1, dims + axis + 1) * parts_of(x->dtype);
     if (__builtin_mul_overflow(outer * inner, s->out[axis], &n)) n = -1;
@@ -312,7 +325,7 @@ static ledge_status run_interpolated(op_ctx *c, const resize_shape *s) {
 }
 
 /* For each index of each axis where it reads, in elements of x along that axis; -1: outside. */
-static ledge_status nearest_tables(op_ctx *c, const resize_shape *s, int64_t *all, int64_t **table) {
+static ledge_status nearest_tables(op_ctx *c, const resize_plan *s, int64_t *all, int64_t **table) {
   const tensor *x = op_in(c, 0);
   int64_t strides[LEDGE_MAX_RANK];
   shape_strides(x->rank, x->dims, strides);
@@ -320,11 +333,9 @@ static ledge_status nearest_tables(op_ctx *c, const resize_shape *s, int64_t *al
     table[axis] = all;
     all += s->out[axis];
     for (int64_t k = 0; k < s->out[axis]; k++) {
-      double from = (double)k;
-      if (s->resized[axis]) TRY(source(c, s, axis, x->dims[axis], k, &from));
-      bool outside = isnan(from) || (s->crop && (from < 0 || from > (double)(x->dims[axis] - 1)));
-      int64_t at = outside || !s->resized[axis] ? k : nearest_index(c, from, s->scale[axis], x->dims[axis]);
-      table[axis][k] = outside ? -1 : at * strides[axis];
+      int64_t at = 0;
+      TRY(resize_nearest_index(c, s, axis, x->dims[axis], k, &at));
+      table[axis][k] = at < 0 ? -1 : at * strides[axis];
     }
   }
   return LEDGE_OK;
@@ -352,7 +363,7 @@ static ledge_status nearest_row(op_ctx *c, int64_t at, int64_t base, const int64
   return LEDGE_OK;
 }
 
-static ledge_status run_nearest(op_ctx *c, const resize_shape *s) {
+static ledge_status run_nearest(op_ctx *c, const resize_plan *s) {
   int rank = op_in(c, 0)->rank;
   int64_t total = 1, only[] = {0}, *table[LEDGE_MAX_RANK] = {only}, at[LEDGE_MAX_RANK] = {0};
   for (int i = 0; i < rank; i++) total += s->out[i];
@@ -371,10 +382,10 @@ static ledge_status run_nearest(op_ctx *c, const resize_shape *s) {
 }
 
 static ledge_status resize_run(op_ctx *c) {
-  resize_shape s;
+  resize_plan s;
   TRY(resize_read(c, &s));
   if (tensor_elements(op_out(c, 0)) == 0) return LEDGE_OK;
-  return s.mode == MODE_NEAREST ? run_nearest(c, &s) : run_interpolated(c, &s);
+  return s.mode == RESIZE_NEAREST ? run_nearest(c, &s) : run_interpolated(c, &s);
 }
 
 const op_def ops_resize[] = {
