@@ -512,6 +512,71 @@ static void test_repeated_use(void) {
   model_destroy(w.m);
 }
 
+/* Random graphs over values of 3 x 4, each value read any number of times: the gradient by both inputs against central
+ * differences of the loss. */
+static void random_graph(int round) {
+  static const char *const unary[] = {"Tanh", "Sigmoid", "Softplus", "Sin", "Neg", "Identity", "Erf", "Softsign"};
+  static const char *const binary[] = {"Add", "Sub", "Mul", "Max", "Min", "Mean"};
+  const grad_case gc = {"random graph", round, "", {NULL}, NULL, 0};
+  grad_graph gg = {.m = model_create()};
+  graph *g = gg.g = gg.m->graph = graph_create(gg.m, NULL, "test");
+  int64_t dims[2] = {3, 4};
+  value_id of[20];
+  int n = 2;
+  for (int i = 0; i < 2; i++) {
+    of[i] = gg.xs[i] = graph_add_value(g, NULL);
+    g->values[of[i]].type = (graph_type){.kind = TYPE_TENSOR, .dtype = LEDGE_F64, .rank = 2, .dims = dims};
+  }
+  gg.n_xs = g->n_inputs = 2;
+  g->inputs = gg.xs;
+  while (n < 14) {
+    value_id a = of[rng_u64(&grad_dice) % (uint64_t)n], b = of[rng_u64(&grad_dice) % (uint64_t)n], t, y;
+    switch (rng_u64(&grad_dice) % 8) {
+      case 0:
+      case 1: y = grad_node(g, unary[rng_u64(&grad_dice) % 8], 14, &a, 1); break;
+      case 2:
+      case 3: y = grad_node(g, binary[rng_u64(&grad_dice) % 6], 14, (value_id[]){a, b}, 2); break;
+      case 4: /* a (b^T a) */
+        t = grad_node(g, "Transpose", 13, &b, 1);
+        y = grad_node(g, "MatMul", 13, (value_id[]){a, grad_node(g, "MatMul", 13, (value_id[]){t, a}, 2)}, 2);
+        break;
+      case 5: /* what is reduced broadcasts again */
+        t = grad_node(g, rng_u64(&grad_dice) % 2 ? "ReduceMean" : "ReduceLogSumExp", 13, &a, 1);
+        if (node_set_ints(g, &g->nodes[g->n_nodes - 1], "axes", (int64_t[]){(int64_t)(rng_u64(&grad_dice) % 2)}, 1))
+          abort();
+        y = grad_node(g, "Sub", 14, (value_id[]){b, t}, 2);
+        break;
+      case 6: y = grad_node(g, "Softmax", 13, &a, 1); break;
+      default: /* joined, and a piece that reaches into both */
+        t = grad_node(g, "Concat", 13, (value_id[]){a, b}, 2);
+        if (node_set_int(g, &g->nodes[g->n_nodes - 1], "axis", 1)) abort();
+        y = grad_node(g, "Slice", 13,
+                      (value_id[]){t, graph_add_constant_copy(g, NULL, LEDGE_I64, 1, (int64_t[]){1}, &(int64_t){3}),
+                                   graph_add_constant_copy(g, NULL, LEDGE_I64, 1, (int64_t[]){1}, &(int64_t){7}),
+                                   graph_add_constant_copy(g, NULL, LEDGE_I64, 1, (int64_t[]){1}, &(int64_t){1})},
+                      4);
+    }
+    of[n++] = y;
+  }
+  tensor x[2] = {grad_tensor("x[3x4]"), grad_tensor("x[3x4]")}, weights = grad_tensor("x[3x4]");
+  gg.loss = grad_total(g, of[n - 1], &weights, LEDGE_F64);
+  gg.n_forward = g->n_nodes;
+  ledge_error e = {0};
+  if (gradient_build(g, gg.loss, gg.xs, 2, gg.grads, &e)) TEST_FAIL("round %d: %s", round, e.message);
+  value *vals = mem_alloc_array((size_t)g->n_values, sizeof *vals);
+  if (!e.code && grad_eval(&gc, g, g->n_nodes, gg.xs, x, 2, vals))
+    grad_differences(&gc, &gg, gg.n_forward, gg.loss, x, vals, gg.grads, "the gradient");
+  grad_free(vals, g->n_values);
+  for (int i = 0; i < 2; i++) tensor_deinit(&x[i]);
+  tensor_deinit(&weights);
+  model_destroy(gg.m);
+}
+
+static void test_random_graphs(void) {
+  rng_init(&grad_dice, 17);
+  for (int round = 0; round < 60; round++) random_graph(round);
+}
+
 /* What rounds has slope zero, and what lies beside the way to y is not looked at. */
 static void test_zero(void) {
   whole w = whole_begin();
@@ -661,8 +726,8 @@ static void test_listed(void) {
   CHECK_INT(gradient_kind_of("example", "Conv"), GRADIENT_UNLISTED);
 }
 
-TEST_MAIN({"listed", test_listed}, {"repeated_use", test_repeated_use}, {"zero", test_zero},
-          {"training", test_training}, {"refused", test_refused}, {"memory", test_memory},
+TEST_MAIN({"listed", test_listed}, {"repeated_use", test_repeated_use}, {"random_graphs", test_random_graphs},
+          {"zero", test_zero}, {"training", test_training}, {"refused", test_refused}, {"memory", test_memory},
           {"arithmetic", test_arithmetic}, {"functions", test_functions}, {"activations", test_activations},
           {"moves", test_moves}, {"shapes", test_shapes}, {"resize", test_resize}, {"sampling", test_sampling},
           {"reductions", test_reductions}, {"losses", test_losses}, {"products", test_products},
