@@ -132,4 +132,36 @@ static void test_microsoft(void) {
   NET_CASES(cases);
 }
 
-TEST_MAIN({"operator", test_operator}, {"pass", test_pass}, {"microsoft", test_microsoft})
+#define GQA "com.microsoft:GroupQueryAttention-1 "
+static void test_grouped(void) {
+  static const net_case cases[] = {
+      /* the first call: lengths differ, the present is the past's buffer */
+      {"q = in f32[2x3x24]; k = in f32[2x3x12]; v = in f32[2x3x12]; a = in f32[2x2x8x6]; b = in f32[2x2x8x6]; l = in "
+       "i32[2] 2 1; t = i32[1] 3; y n o = " GQA "q k v a b l t num_heads=4 kv_num_heads=2; out y n o",
+       "attention", 1e-5},
+      /* later, with turned positions and a total that is an input; its shapes are known from data alone */
+      {"q = in f32[2x1x24]; k = in f32[2x1x12]; v = in f32[2x1x12]; a = in f32[2x2x8x6]; b = in f32[2x2x8x6]; l = in "
+       "i32[2] 5 3; t = in i32[] 6; c = f32[16x3]; s = f32[16x3]; y n o = " GQA
+       "q k v a b l t c s num_heads=4 kv_num_heads=2 do_rotary=1; out y n o",
+       "attention", 1e-5},
+      {"q = in f32[1x2x48]; a = in f32[1x2x5x6]; b = in f32[1x2x5x6]; l = in i32[1] 6; t = i32[1] 7; c = f32[16x2]; s "
+       "= "
+       "f32[16x2]; p = in i64[1x2] 9 11; y n o = " GQA "q - - a b l t c s p num_heads=4 kv_num_heads=2 do_rotary=1 "
+                                                       "rotary_interleaved=1 local_window_size=3 softcap=2.0 "
+       "scale=0.4; out y n o",
+       "attention", 1e-5},
+      {"q = in f32[1x2x8]; k = in f32[1x2x8]; v = in f32[1x2x8]; l = in i32[1] 1; t = i32[1] 2; e = in f32[1x1x2x2]; y "
+       "= " GQA "q k v - - l t - - - e num_heads=2 kv_num_heads=2; out y",
+       "attention", 1e-5},
+      {"q = in f16[1x1x8]; k = in f16[1x1x8]; v = in f16[1x1x8]; a = in f16[1x2x3x4]; b = in f16[1x2x3x4]; l = in "
+       "i32[1] "
+       "3; t = i32[1] 4; y n o = " GQA "q k v a b l t num_heads=2 kv_num_heads=2; out y n o",
+       "attention", 2e-3},
+      {"q = in f32[1x2x8]; k = in f32[1x2x8]; v = in f32[1x2x8]; l = in i32[1] 1; t = i32[1] 2; y = " GQA
+       "q k v - - l t num_heads=2 kv_num_heads=2 smooth_softmax=1; out y",
+       "~attention", 1e-5},
+  };
+  NET_CASES(cases);
+}
+
+TEST_MAIN({"operator", test_operator}, {"pass", test_pass}, {"microsoft", test_microsoft}, {"grouped", test_grouped})
