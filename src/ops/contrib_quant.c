@@ -318,6 +318,8 @@ typedef struct nbits {
   int bits;
 } nbits;
 
+static const char nbits_gradient[] = "ledge"; /* the domain of MatMulNBitsGrad: dY, B, scales, zeros, groups -> dA */
+
 enum { NBITS_A, NBITS_B, NBITS_SCALES, NBITS_ZEROS, NBITS_GROUPS, NBITS_BIAS };
 
 static ledge_status nbits_count(op_ctx *c, int input, int64_t want) {
@@ -339,8 +341,9 @@ static ledge_status nbits_read(op_ctx *c, nbits *s) {
       s->block % 8)
     return op_fail(c, LEDGE_ERROR_FORMAT, "K %lld, N %lld or block_size %lld is out of range", (long long)s->k,
                    (long long)s->n, (long long)s->block);
-  if (a->rank < 1 || a->dims[a->rank - 1] != s->k)
-    return op_fail(c, LEDGE_ERROR_SHAPE, "the last dim of A is not K, %lld", (long long)s->k);
+  int64_t width = c->def->domain == nbits_gradient ? s->n : s->k; /* of the gradient: dY, in A's place */
+  if (a->rank < 1 || a->dims[a->rank - 1] != width)
+    return op_fail(c, LEDGE_ERROR_SHAPE, "the last dim of the first input is not %lld", (long long)width);
   s->m = tensor_span(a, 0, a->rank - 1);
   s->blocks = (s->k + s->block - 1) / s->block;
   s->blob = s->block * bits / 8;
@@ -423,21 +426,59 @@ static void nbits_columns(void *arg, int64_t begin, int64_t end, int worker) {
   }
 }
 
+static ledge_status nbits_check_groups(op_ctx *c, const nbits *s) {
+  const tensor *groups = op_in(c, NBITS_GROUPS);
+  for (int64_t k = 0; groups && k < s->k; k++) {
+    int64_t g = tensor_i64(groups, k);
+    if (g < 0 || g >= s->blocks)
+      return op_fail(c, LEDGE_ERROR_DATA, "g_idx holds %lld; there are %lld groups", (long long)g,
+                     (long long)s->blocks);
+  }
+  return LEDGE_OK;
+}
+
 static ledge_status nbits_run(op_ctx *c) {
   nbits s;
   TRY(nbits_read(c, &s));
-  const tensor *groups = op_in(c, NBITS_GROUPS);
-  for (int64_t k = 0; groups && k < s.k; k++) {
-    int64_t g = tensor_i64(groups, k);
-    if (g < 0 || g >= s.blocks)
-      return op_fail(c, LEDGE_ERROR_DATA, "g_idx holds %lld; there are %lld groups", (long long)g, (long long)s.blocks);
-  }
+  TRY(nbits_check_groups(c, &s));
   int workers = pool_threads(c->pool);
   nbits_job j = {c, &s, real_load(c, op_in(c, 0)), real_scratch(c, s.k * workers)};
   ledge_status status = j.a && j.rows ? LEDGE_OK : LEDGE_ERROR_MEMORY;
   if (!status) pool_run(c->pool, s.n, 16, nbits_columns, &j);
   op_scratch_free((void *)j.a);
   op_scratch_free(j.rows);
+  return status;
+}
+
+static ledge_status nbits_grad_infer(op_ctx *c) {
+  nbits s;
+  TRY(nbits_read(c, &s));
+  const tensor *dy = op_in(c, 0);
+  int64_t dims[LEDGE_MAX_RANK];
+  for (int i = 0; i < dy->rank; i++) dims[i] = dy->dims[i];
+  dims[dy->rank - 1] = s.k;
+  return op_shape(c, 0, dy->dtype, dy->rank, dims);
+}
+
+/* dA = dY B: a row of B at a time, so that B is never whole in memory. */
+static ledge_status nbits_grad_run(op_ctx *c) {
+  nbits s;
+  TRY(nbits_read(c, &s));
+  TRY(nbits_check_groups(c, &s));
+  const tensor *dy = op_in(c, 0);
+  tensor *y = op_out(c, 0);
+  double *da = real_scratch(c, tensor_elements(y)), *row = real_scratch(c, s.k);
+  ledge_status status = da && row ? LEDGE_OK : LEDGE_ERROR_MEMORY;
+  for (int64_t n = 0; !status && s.m && n < s.n; n++) {
+    nbits_row(c, &s, n, row);
+    for (int64_t m = 0; m < s.m; m++) {
+      double v = tensor_f64(dy, m * s.n + n), *to = da + m * s.k;
+      for (int64_t k = 0; k < s.k; k++) to[k] += v * row[k];
+    }
+  }
+  if (!status) real_store(da, y);
+  op_scratch_free(da);
+  op_scratch_free(row);
   return status;
 }
 
@@ -557,5 +598,6 @@ const op_def ops_contrib_quant[] = {
     {MS, "DynamicQuantizeMatMul", 1, 0, 3, 5, 1, 1, 0, dynamic_quantize_matmul_infer, dynamic_quantize_matmul_run},
     {MS, "DynamicQuantizeLSTM", 1, 0, 3, 12, 0, 3, 0, dynamic_quantize_lstm_infer, dynamic_quantize_lstm_run},
     {MS, "MatMulNBits", 1, 0, 3, 6, 1, 1, 0, nbits_infer, nbits_run},
+    {nbits_gradient, "MatMulNBitsGrad", 1, 0, 3, 5, 1, 1, 0, nbits_grad_infer, nbits_grad_run},
     {MS, "GatherBlockQuantized", 1, 0, 3, 4, 1, 1, 0, gather_infer, gather_run},
     {0}};

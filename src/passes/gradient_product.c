@@ -70,6 +70,30 @@ void gradient_gemm(back *b, const node *n) {
   if (back_wants(b, c)) back_give_sum(b, c, beta == 1 ? dy : back_mul(b, dy, back_number(b, beta, dy)));
 }
 
+/* Frozen weights of few bits: the gradient goes through them to A. */
+void gradient_matmul_nbits(back *b, const node *n) {
+  value_id dy = back_grad(b, n, 0), a = n->in[0], bias = node_in(n, 5);
+  if (back_wants(b, node_in(n, 2)) || back_wants(b, node_in(n, 3))) {
+    back_fail(b, LEDGE_ERROR_UNSUPPORTED, "its scales and zero points stay as they are; train a side branch");
+    return;
+  }
+  const value_id in[] = {dy, n->in[1], n->in[2], node_in(n, 3), node_in(n, 4)};
+  if (back_wants(b, a)) {
+    value_id da = back_emit(b, "ledge", "MatMulNBitsGrad", 1, in, n->n_in < 5 ? n->n_in : 5);
+    back_attrs(b, n);
+    back_give(b, a, da);
+  }
+  back_give_sum(b, bias, dy);
+}
+
+/* dA = dY B is linear in dY: the operator itself goes back. */
+void gradient_matmul_nbits_grad(back *b, const node *n) {
+  const value_id in[] = {back_grad(b, n, 0), n->in[1], n->in[2], node_in(n, 3), node_in(n, 4)};
+  value_id g = back_emit(b, "com.microsoft", "MatMulNBits", 1, in, n->n_in);
+  back_attrs(b, n);
+  back_give(b, n->in[0], g);
+}
+
 /* ---- Einsum ---- */
 
 enum { EINSUM_TEXT = 512, EINSUM_TERMS = 16 };
