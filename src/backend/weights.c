@@ -3,8 +3,8 @@
  *   block   | packed | packed | ...    zeroed memory of the heap, which the system gives as it is written to, so that
  *                                      what is left of a block costs nothing
  *
- * The blocks grow with what the store holds; large ones ask for huge pages: fewer page faults while packing, fewer
- * misses of the address translation in every run. */
+ * The blocks grow with what the store holds. They do not ask for huge pages: a virtual machine that gives free ones
+ * back to its host waits for them longer than they save. */
 #include "backend/backend.h"
 
 #include "base/error.h"
@@ -13,7 +13,7 @@
 #include <pthread.h>
 
 enum { WEIGHT_PARAMS_MAX = 16, WEIGHT_ALIGN = 64 };
-enum { BLOCK_BYTES_MIN = 256 << 10, BLOCK_BYTES_MAX = 64 << 20, BLOCK_HUGE_BYTES = 4 << 20 };
+enum { BLOCK_BYTES_MIN = 256 << 10, BLOCK_BYTES_MAX = 64 << 20 };
 
 typedef struct weight_entry weight_entry;
 struct weight_entry {
@@ -82,17 +82,14 @@ size_t weight_store_bytes(weight_store *s) {
 static weight_block *block_create(const weight_store *s, size_t bytes) {
   size_t whole = s->bytes < BLOCK_BYTES_MIN ? BLOCK_BYTES_MIN : s->bytes > BLOCK_BYTES_MAX ? BLOCK_BYTES_MAX : s->bytes;
   if (whole < bytes) whole = bytes;
-  bool huge = whole >= BLOCK_HUGE_BYTES;
-  size_t align = huge ? MEM_HUGE_PAGE : WEIGHT_ALIGN;
   weight_block *b = mem_zalloc(sizeof *b);
-  if (b && whole <= SIZE_MAX - align) b->memory = mem_zalloc(whole + align);
+  if (b && whole <= SIZE_MAX - WEIGHT_ALIGN) b->memory = mem_zalloc(whole + WEIGHT_ALIGN);
   if (!b || !b->memory) {
     mem_free(b);
     return NULL;
   }
-  b->at = (char *)b->memory + (mem_align((size_t)(uintptr_t)b->memory, align) - (size_t)(uintptr_t)b->memory);
+  b->at = (char *)mem_align((size_t)(uintptr_t)b->memory, WEIGHT_ALIGN);
   b->left = whole;
-  if (huge) mem_prefer_huge_pages(b->at, whole);
   return b;
 }
 
@@ -143,6 +140,7 @@ ledge_status weight_store_get(weight_store *s, const void *key, const char *kind
       pthread_mutex_unlock(&s->mutex);
       return error_memory(error, bytes, "packed weights");
     }
+    mem_expect_write(data, bytes);
     pack(arg, data);
     *e = (weight_entry){.next = *bucket, .key = key, .kind = kind, .n_params = n_params, .bytes = bytes, .data = data};
     if (n_params) memcpy(e->params, params, (size_t)n_params * sizeof *params);

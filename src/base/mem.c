@@ -57,11 +57,11 @@ void mem_free(void *block) {
   free(block);
 }
 
-void mem_prefer_huge_pages(void *start, size_t bytes) {
-#ifdef MADV_HUGEPAGE
-  /* A part of a huge page cannot become one. */
-  uintptr_t from = mem_align((size_t)(uintptr_t)start, MEM_HUGE_PAGE), end = (uintptr_t)start + bytes;
-  if (from < end) madvise((void *)from, (end - from) & ~(uintptr_t)(MEM_HUGE_PAGE - 1), MADV_HUGEPAGE);
+void mem_expect_write(void *start, size_t bytes) {
+#ifdef MADV_POPULATE_WRITE
+  static const uintptr_t page = 4096; /* or more: then the call is refused, and the pages come one by one */
+  uintptr_t from = mem_align((size_t)(uintptr_t)start, page), end = ((uintptr_t)start + bytes) & ~(page - 1);
+  if (from < end) madvise((void *)from, end - from, MADV_POPULATE_WRITE);
 #else
   (void)start, (void)bytes;
 #endif

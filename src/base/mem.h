@@ -14,9 +14,9 @@ void *mem_alloc_array(size_t count, size_t each); /* zeroed, product checked */
 void *mem_realloc(void *block, size_t bytes);     /* as realloc; the old block stands on failure */
 void *mem_alloc_aligned(size_t bytes, size_t align); /* align is a power of two; freed by mem_free */
 void mem_free(void *block);
-/* Asks the system to back the memory by huge pages where it has them to give: for large blocks that are read a lot. */
-enum { MEM_HUGE_PAGE = 2 << 20 };
-void mem_prefer_huge_pages(void *start, size_t bytes);
+/* Memory that is about to be written from end to end: the system gives its pages at once, which costs half of what
+ * giving them one by one does. Changes no contents. */
+void mem_expect_write(void *start, size_t bytes);
 char *mem_strndup(const char *text, size_t size);
 
 /* What the tests read and set. `fail_after` < 0: never; n: the allocation after n more fails, and all after it if
