@@ -5,7 +5,19 @@
 #include "base/map.h"
 #include "passes/pass.h"
 
-enum { FOLD_BYTES_MAX = 64 << 20, FOLD_GROWTH_FREE = 1 << 16 };
+enum { FOLD_BYTES_MAX = 64 << 20, FOLD_GROWTH_FREE = 1 << 16, FOLD_LARGE_BYTES = 1 << 16 };
+
+/* Is n the transpose of a large matrix that a product alone reads? That one transposes it while it packs it. */
+static bool is_for_product(const pass_run *p, const node *n) {
+  if (p->options->standard_only || !node_is(n, "", "Transpose") || !pass_read_once(p, n->out[0])) return false;
+  const tensor *t = pass_constant(p, node_in(n, 0));
+  if (!t || t->dtype != LEDGE_F32 || t->rank != 2 || tensor_bytes(t) < FOLD_LARGE_BYTES) return false;
+  for (int i = 0; i < p->g->n_nodes; i++) {
+    const node *reader = &p->g->nodes[i];
+    if (node_in(reader, 1) == n->out[0]) return node_is(reader, "", "MatMul") || node_is(reader, "", "Gemm");
+  }
+  return false;
+}
 
 static bool can_fold(const pass_run *p, const node *n) {
   if (!n->def || n->def->flags & (OP_NONDETERMINISTIC | OP_EFFECT | OP_HOST_CALL)) return false;
@@ -13,7 +25,7 @@ static bool can_fold(const pass_run *p, const node *n) {
   for (int i = 0; i < n->n_in; i++)
     if (n->in[i] != VALUE_ABSENT && !pass_constant(p, n->in[i])) return false;
   /* Quantised weights are small, and the integer kernels want them so. */
-  return !node_is(n, "", "DequantizeLinear");
+  return !node_is(n, "", "DequantizeLinear") && !is_for_product(p, n);
 }
 
 static ledge_status become_constant(pass_run *p, node *n, const tensor *t) {

@@ -7,6 +7,17 @@ static bool constant_matrix(pass_run *p, value_id v) {
   return t && t->dtype == LEDGE_F32 && t->rank == 2 && tensor_elements(t) > 0;
 }
 
+/* What v is the transpose of, where that is a constant matrix; else v itself. */
+static value_id untransposed(pass_run *p, value_id v, bool *ret_flip) {
+  const node *n = pass_producer(p, v);
+  *ret_flip = false;
+  if (!n || !node_is(n, "", "Transpose") || !constant_matrix(p, node_in(n, 0))) return v;
+  const attr *perm = node_attr(n, "perm");
+  if (perm && (perm->type != ATTR_INTS || perm->count != 2 || perm->ints[0] != 1 || perm->ints[1] != 0)) return v;
+  *ret_flip = true;
+  return n->in[0];
+}
+
 /* A constant row of n numbers, as [n], [1, n] or [1, 1, n]; its value, reshaped to [n] where needed. */
 static ledge_status constant_row(pass_run *p, value_id v, int64_t n, value_id *ret) {
   const tensor *t = pass_constant(p, v);
@@ -18,23 +29,27 @@ static ledge_status constant_row(pass_run *p, value_id v, int64_t n, value_id *r
 }
 
 static ledge_status lower_matmul(pass_run *p, node *n) {
-  if (!constant_matrix(p, node_in(n, 1))) return LEDGE_OK;
-  const value_id in[] = {n->in[0], n->in[1]};
-  return pass_become(p, n, "ledge", "MatMul", 1, in, 2);
+  bool flip;
+  const value_id in[] = {n->in[0], untransposed(p, node_in(n, 1), &flip)};
+  if (!constant_matrix(p, in[1])) return LEDGE_OK;
+  TRY(pass_become(p, n, "ledge", "MatMul", 1, in, 2));
+  return flip ? node_set_int(p->g, n, "transB", 1) : LEDGE_OK;
 }
 
 static ledge_status lower_gemm(pass_run *p, node *n) {
-  if (!constant_matrix(p, node_in(n, 1)) || node_attr_int(n, "transA", 0) || n->version < 7) return LEDGE_OK;
-  bool transposed = node_attr_int(n, "transB", 0) != 0;
+  bool flip;
+  value_id matrix = untransposed(p, node_in(n, 1), &flip);
+  if (!constant_matrix(p, matrix) || node_attr_int(n, "transA", 0) || n->version < 7) return LEDGE_OK;
+  bool transposed = (node_attr_int(n, "transB", 0) != 0) != flip;
   float alpha = node_attr_float(n, "alpha", 1), beta = node_attr_float(n, "beta", 1);
-  const tensor *b = pass_constant(p, n->in[1]), *a = pass_shape(p, n->in[0]);
+  const tensor *b = pass_constant(p, matrix), *a = pass_shape(p, n->in[0]);
   value_id row = VALUE_ABSENT;
   if (a && (a->rank != 2 || a->dtype != LEDGE_F32)) return LEDGE_OK;
   if (node_in(n, 2) != VALUE_ABSENT) {
     TRY(constant_row(p, n->in[2], b->dims[transposed ? 0 : 1], &row));
     if (row == VALUE_ABSENT || beta != 1) return LEDGE_OK;
   }
-  const value_id in[] = {n->in[0], n->in[1], row};
+  const value_id in[] = {n->in[0], matrix, row};
   TRY(pass_become(p, n, "ledge", "MatMul", 1, in, row == VALUE_ABSENT ? 2 : 3));
   if (transposed) TRY(node_set_int(p->g, n, "transB", 1));
   return alpha == 1 ? LEDGE_OK : node_set_float(p->g, n, "alpha", alpha);

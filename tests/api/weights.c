@@ -97,6 +97,17 @@ static const weights_case cases[] = {
      LEDGE_F32,
      2,
      {2, 48}},
+    {"transposed for Gemm",
+     "input x f32 2 48; const w f32 48 500 = *; const b f32 500 = *; t = Transpose w; y = Gemm x t b | transB=1; "
+     "output y f32 2 500;",
+     LEDGE_F32,
+     2,
+     {2, 48}},
+    {"transposed, not held twice",
+     "input x f32 2 48; const w f32 16384 48 = *; t = Transpose w | perm=[1,0]; y = MatMul x t; output y f32 2 16384;",
+     LEDGE_F32,
+     2,
+     {2, 48}},
     {"reshape",
      "input x f32 2 48; const w f32 6000 4 = *; const s i64 2 = 48 500; t = Reshape w s; y = MatMul x t; output y f32 "
      "2 500;",
@@ -263,7 +274,7 @@ static void test_not_held_twice(void) {
   static const struct {
     const char *name;
     double first, next; /* sessions' bytes, in weights: at most */
-  } rows[] = {{"MatMul", 1.2, 0.2}, {"Gather", 0.1, 0.1}, {"Add", 2.2, 1.2}};
+  } rows[] = {{"MatMul", 1.2, 0.2}, {"transposed, not held twice", 1.2, 0.2}, {"Gather", 0.1, 0.1}, {"Add", 2.2, 1.2}};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     for (int pad = 1; pad <= 4; pad++) {
       weights_file f;
