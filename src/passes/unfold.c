@@ -1,7 +1,7 @@
 /* passes/unfold: operators of com.microsoft that are a few standard ones in a row (FusedConv, FusedMatMul, FusedGemm,
  * FastGelu, BiasGelu, ...; ops/steps.h) become those, so that every pass and kernel that knows the standard ones serves
  * them too. What a body does is heard while it infers; it must not depend on the sizes of open dims, so that a body
- * that reshapes stays as it is; and so do those that compute with 8 bits (QLinearAdd, ...), which have kernels. */
+ * that reshapes stays as it is; and so do QLinearAdd and QLinearConv, which have kernels for 8 bits. */
 #include "ops/steps.h"
 #include "passes/pass.h"
 
@@ -135,16 +135,9 @@ static ledge_status put_steps(record *r, int index, const value *const *in) {
   return LEDGE_OK;
 }
 
-/* Would numbers of 8 bits go through float32? */
-static bool through_float(const record *r) {
-  for (int k = 0; r->n_steps > 1 && k < r->n_steps; k++)
-    if (!strcmp(r->steps[k].op, "QuantizeLinear") || !strcmp(r->steps[k].op, "DequantizeLinear")) return true;
-  return false;
-}
-
 /* All that is asked for is heard, and is what a step gives, once. */
 static bool complete(const record *r) {
-  if (r->refused || !r->n_steps || through_float(r)) return false;
+  if (r->refused || !r->n_steps) return false;
   for (int i = 0; i < r->n->n_out; i++) {
     bool found = r->n->out[i] == VALUE_ABSENT;
     for (int k = 0; !found && k < r->n_steps; k++)
@@ -192,7 +185,11 @@ static ledge_status try_unfold(pass_run *p, int index) {
 
 ledge_status pass_unfold(pass_run *p) {
   int n = p->g->n_nodes;
-  for (int i = 0; i < n; i++)
-    if (!strcmp(p->g->nodes[i].domain, "com.microsoft")) TRY(try_unfold(p, i));
+  for (int i = 0; i < n; i++) {
+    const node *at = &p->g->nodes[i];
+    if (strcmp(at->domain, "com.microsoft") || !strcmp(at->op, "QLinearAdd") || !strcmp(at->op, "QLinearConv"))
+      continue;
+    TRY(try_unfold(p, i));
+  }
   return LEDGE_OK;
 }

@@ -28,9 +28,10 @@ static void test_unfold(void) {
       {"x = in f16[5x60]; b = f16[60]; y = com.microsoft:BiasGelu-1 x b; out y", "unary", 1e-3},
       {"x = in f32[5x60]; y = com.microsoft:QuickGelu-1 x alpha=1.5; out y", "unary", 1e-5},
       {"x = in f32[5x60]; y = com.microsoft:QuickGelu-1 x; out y", "unary", 1e-5},
-      /* of 8 bits: these stay */
       {"x = in u8[1x6x5x5]; s = f32[] 0.1; z = u8[] 3; y = com.microsoft:QLinearGlobalAveragePool-1 x s z s z; out y",
-       "~quantize", 0},
+       "global_average_pool", 1},
+      {"x = in u8[5x6]; s = f32[] 0.1; z = u8[] 3; y = com.microsoft:QLinearSigmoid-1 x s z s z; out y", "unary", 1},
+      /* has a kernel of its own */
       {"x = in u8[5x6]; s = f32[] 0.1; z = u8[] 3; y = com.microsoft:QLinearAdd-1 x s z x s z s z; out y", "qlinear",
        0},
   };
