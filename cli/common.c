@@ -255,6 +255,14 @@ void cli_inputs_hint(const ledge_model *m, const text_list *shapes, ledge_error 
   strcpy(error->message + n, item);
 }
 
+/* Is there memory for an input's numbers, twice over? What is not free is often granted, and missed when it is used. */
+static bool has_room(size_t bytes) {
+  ledge_machine machine;
+  if (bytes < 64 << 20) return true;
+  ledge_machine_get(&machine);
+  return !machine.memory_available_bytes || bytes < machine.memory_available_bytes / 2;
+}
+
 static ledge_status make_input(const ledge_value_info *declared, const char *shape, const char *number, uint64_t *state,
                                ledge_value **ret, ledge_error *error) {
   ledge_value_info info = *declared;
@@ -280,6 +288,8 @@ static ledge_status make_input(const ledge_value_info *declared, const char *sha
   if (!bits || (uint64_t)n > SIZE_MAX / 64 / bits)
     return make_error(error, LEDGE_ERROR_LIMIT, "input '%s' is too large%s", info.name, "");
   t.bytes = ((size_t)n * bits + 7) / 8;
+  if (!has_room(t.bytes))
+    return make_error(error, LEDGE_ERROR_LIMIT, "input '%s' is larger than the memory that is free%s", info.name, "");
   t.data = calloc(1, t.bytes ? t.bytes : 1);
   if (!t.data) return make_error(error, LEDGE_ERROR_MEMORY, "out of memory for input '%s'%s", info.name, "");
   ledge_status status;

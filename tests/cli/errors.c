@@ -308,7 +308,8 @@ static void test_folding(void) {
   writer_text(&text, "input x f32 N; const s i64 1 = 8000000; ");
   writer_text(&text, "n = Shape x; ");
   for (int i = 0; i < 60; i++)
-    writer_format(&text, "t%d = ConstantOfShape s; u%d = Expand t%d n; v%d = ReduceSum u%d | keepdims=0; ", i, i, i, i, i);
+    writer_format(&text, "t%d = ConstantOfShape s; u%d = Expand t%d n; v%d = ReduceSum u%d | keepdims=0; ", i, i, i, i,
+                  i);
   writer_text(&text, "y = Sum");
   for (int i = 0; i < 60; i++) writer_format(&text, " v%d", i);
   writer_text(&text, "; output y f32 ");
@@ -316,7 +317,8 @@ static void test_folding(void) {
   put_model("folds.onnx", (const char *)text.data);
   writer_deinit(&text);
   put_npy("one.npy", "<f4", "(1,)", values, 4);
-  sh("ulimit -v 1000000; $LEDGE run folds.onnx one.npy --memory-limit 200M --json");
+  sh("ulimit -v 1000000; $LEDGE --version"); /* a sanitizer's own memory does not fit in */
+  sh("%s $LEDGE run folds.onnx one.npy --memory-limit 200M --json", status ? "" : "ulimit -v 1000000;");
   if (status) TEST_FAIL("%s", errs);
 }
 
