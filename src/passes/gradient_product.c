@@ -249,6 +249,56 @@ void gradient_conv_weight_grad(back *b, const node *n) {
     back_give(b, dy, conv_like(b, n, "", transpose ? "ConvTranspose" : "Conv", x, g, VALUE_ABSENT));
 }
 
+/* The identity [n, n] for a one-dim shape n, of like's dtype. */
+static value_id identity_of(back *b, value_id n, value_id like) {
+  value_id square = back_op2(b, "Concat", n, n);
+  back_int(b, "axis", 0);
+  value_id eye = back_op1(b, "EyeLike", back_op1(b, "ConstantOfShape", square));
+  return back_like(b, eye, like);
+}
+
+/* Col2Im is the transpose of cutting an image into blocks, which is a convolution with the identity: [channels * taps,
+ * channels, block...]. */
+void gradient_col2im(back *b, const node *n) {
+  static const char *const attrs[] = {"strides", "dilations", "pads"};
+  value_id x = n->in[0], dy = back_grad(b, n, 0), size = back_dim(b, x, 1);
+  const value_id parts[] = {size, back_list(b, (int64_t[]){-1}, 1), n->in[2]};
+  value_id shape = back_emit(b, "", "Concat", GRADIENT_OPSET, parts, 3);
+  back_int(b, "axis", 0);
+  value_id blocks = back_op2(b, "Conv", dy, back_op2(b, "Reshape", identity_of(b, size, dy), shape));
+  for (int i = 0; i < 3; i++) {
+    const attr *a = node_attr(n, attrs[i]);
+    if (a && a->type == ATTR_INTS) back_ints(b, attrs[i], a->ints, (int)a->count);
+  }
+  back_give(b, x, back_reshape_like(b, blocks, x));
+}
+
+/* A depthwise convolution behind the past: its weights [channels, 1, taps] as those of a whole one, zeros but for each
+ * channel itself, so that the number of channels need not be known here. */
+void gradient_causal_conv(back *b, const node *n) {
+  const attr *a = node_attr(n, "activation");
+  value_id x = n->in[0], w = n->in[1], bias = node_in(n, 2), past = node_in(n, 3), joined;
+  int begin = back_lower_begin(b);
+  if (past != VALUE_ABSENT) {
+    joined = back_op2(b, "Concat", past, x);
+    back_int(b, "axis", 2);
+  } else {
+    value_id lead = back_sub(b, back_dim(b, w, 2), back_list(b, (int64_t[]){1}, 1));
+    value_id pads = back_op2(b, "Concat", lead, back_list(b, (int64_t[]){0}, 1));
+    back_int(b, "axis", 0);
+    const value_id in[] = {x, pads, VALUE_ABSENT, back_list(b, (int64_t[]){2}, 1)};
+    joined = back_emit(b, "", "Pad", GRADIENT_OPSET, in, 4);
+  }
+  value_id whole = back_mul(b, back_unsqueeze(b, identity_of(b, back_dim(b, w, 0), w), 2), w);
+  value_id y = bias != VALUE_ABSENT ? back_op3(b, "Conv", joined, whole, bias) : back_op2(b, "Conv", joined, whole);
+  if (a && a->type == ATTR_STRING && !(a->s.size == 4 && !memcmp(a->s.data, "none", 4)))
+    y = back_mul(b, y, back_op1(b, "Sigmoid", y));
+  const value_id cut[] = {joined, back_dim(b, x, 2), back_list(b, (int64_t[]){INT64_MAX}, 1),
+                          back_list(b, (int64_t[]){2}, 1)};
+  const value_id outs[] = {y, back_has(b, n, 1) ? back_emit(b, "", "Slice", GRADIENT_OPSET, cut, 4) : VALUE_ABSENT};
+  back_lower(b, begin, n, outs, 2);
+}
+
 /* ---- Attention ---- */
 
 static value_id joined(back *b, const value_id *parts, int n, int64_t axis) {

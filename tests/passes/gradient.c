@@ -240,6 +240,14 @@ static void test_convolutions(void) {
         {"ConvTranspose", 11, "strides=[2]", {"x[1x2x3]", "x[2x2x3]", "x[2]"}});
 }
 
+static void test_columns(void) {
+  CASES({"Col2Im", 18, "strides=[1,2] pads=[1,0,0,1]", {"x[2x12x9]", "i64[2] 3 6", "i64[2] 2 3"}},
+        {"Col2Im", 18, "dilations=[2]", {"x[1x6x3]", "i64[1] 7", "i64[1] 3"}},
+        {"CausalConvWithState", 27, "", {"x[2x3x5]", "x[3x1x4]"}},
+        {"CausalConvWithState", 27, "activation='silu'", {"x[2x3x5]", "x[3x1x3]", "x[3]", "x[2x3x2]"}, "LL"},
+        {"CausalConvWithState", 27, "activation='none'", {"x[1x2x4]", "x[2x1x2]", "-", "x[1x2x1]"}, "L"});
+}
+
 /* Kernels against references in f32, over random shapes: sizes at which columns come in blocks, groups of one channel,
  * kernels of one tap. */
 static void conv_kernel(const char *op, bool gradient, int round) {
@@ -740,5 +748,6 @@ TEST_MAIN({"listed", test_listed}, {"repeated_use", test_repeated_use}, {"random
           {"arithmetic", test_arithmetic}, {"functions", test_functions}, {"activations", test_activations},
           {"moves", test_moves}, {"shapes", test_shapes}, {"resize", test_resize}, {"sampling", test_sampling},
           {"reductions", test_reductions}, {"losses", test_losses}, {"products", test_products},
-          {"convolutions", test_convolutions}, {"convolution_kernels", test_convolution_kernels}, {"norms", test_norms},
-          {"pools", test_pools}, {"attention", test_attention}, {"recurrent", test_recurrent})
+          {"convolutions", test_convolutions}, {"columns", test_columns},
+          {"convolution_kernels", test_convolution_kernels}, {"norms", test_norms}, {"pools", test_pools},
+          {"attention", test_attention}, {"recurrent", test_recurrent})
