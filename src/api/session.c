@@ -12,12 +12,17 @@ static ledge_status report_missing(const ledge_model *m, ledge_error *error) {
   ledge_node_info n;
   for (size_t i = 0; ledge_model_node(m, i, &n, NULL) == LEDGE_OK && at < sizeof text; i++) {
     if (n.supported) continue;
-    int k = snprintf(text + at, sizeof text - at, "%s%s%s%s version %d at node '%s'", at ? "; " : "", n.domain,
-                     n.domain[0] ? "." : "", n.op, n.version, n.name);
+    int k = snprintf(text + at, sizeof text - at, "%s%s%s%s version %d at ", at ? "; " : "", n.domain,
+                     n.domain[0] ? "." : "", n.op, n.version);
+    at += k > 0 ? (size_t)k : 0;
+    if (at >= sizeof text) break;
+    k = n.name[0] ? snprintf(text + at, sizeof text - at, "node '%s'", n.name)
+                  : snprintf(text + at, sizeof text - at, "node %zu", i);
     at += k > 0 ? (size_t)k : 0;
   }
-  return error_set(error, LEDGE_ERROR_UNSUPPORTED, "%s has %d nodes whose operators ledge does not know: %s",
-                   file_map_path(m->map), m->n_missing, text);
+  return error_set(error, LEDGE_ERROR_UNSUPPORTED, "%s has %d node%s whose operator%s ledge does not know: %s",
+                   file_map_path(m->map), m->n_missing, m->n_missing == 1 ? "" : "s", m->n_missing == 1 ? "" : "s",
+                   text);
 }
 
 /* The graph after the passes, made once. */

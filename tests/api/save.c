@@ -1,5 +1,6 @@
 /* api: models that are written and read again: they give the same outputs, and simplified ones have the nodes that they
  * should be left with. */
+#include "base/mem.h"
 #include "ledge/ledge.h"
 #include "model_text.h"
 #include "test.h"
@@ -155,4 +156,45 @@ static void test_cases(void) {
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) check_case(&cases[i]);
 }
 
-TEST_MAIN({"cases", test_cases})
+static long long standing(void) {
+  return atomic_load(&mem_stats_global.allocations) - atomic_load(&mem_stats_global.frees);
+}
+
+/* Each allocation of reading and writing fails in turn: an error, or a file that is as good (a fold less); nothing is
+ * lost, and what stood at the path stands while there is an error. */
+static void sweep(const msg *bytes, bool simplify, const char *path) {
+  long long n = 0;
+  for (;; n++) {
+    ledge_model *m = NULL, *again = NULL;
+    ledge_error e = {.message = ""};
+    long long before = standing();
+    atomic_store(&mem_stats_global.fail_after, n);
+    ledge_status status = ledge_model_open_memory(bytes->data, bytes->size, NULL, &m, &e);
+    if (!status) status = ledge_model_save(m, path, &(ledge_save_options){.simplify = simplify}, &e);
+    bool failed = atomic_load(&mem_stats_global.fail_after) <= 0;
+    atomic_store(&mem_stats_global.fail_after, -1);
+    ledge_model_close(m);
+    if (status && (status != LEDGE_ERROR_MEMORY || !e.message[0]))
+      TEST_FAIL("allocation %lld: status %d, '%s'", n, (int)status, e.message);
+    if (standing() != before) TEST_FAIL("allocation %lld: %lld blocks are lost", n, standing() - before);
+    if (!status && ledge_model_open(path, NULL, &again, &e)) TEST_FAIL("allocation %lld: %s", n, e.message);
+    ledge_model_close(again);
+    if (!failed || test_failures_ > 5) break;
+  }
+  CHECK(n > 20);
+}
+
+static void test_memory(void) {
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    char path[] = "/tmp/ledge-save-XXXXXX.onnx";
+    int file = mkstemps(path, 5);
+    CHECK(file >= 0);
+    close(file);
+    msg bytes = model_text(cases[i].model);
+    for (int simplify = 0; simplify < 2; simplify++) sweep(&bytes, simplify, path);
+    writer_deinit(&bytes);
+    unlink(path);
+  }
+}
+
+TEST_MAIN({"cases", test_cases}, {"memory", test_memory})
