@@ -325,13 +325,6 @@ static ledge_status maxpoolat_infer(op_ctx *c) {
 }
 
 /* The largest of a row of taps of one window: x[at], x[at + step], ... */
-static void largest_f32(const float *x, int64_t at, int64_t step, int64_t n, double *most, int64_t *best) {
-  for (int64_t i = 0; i < n; i++, at += step) {
-    double v = x[at];
-    if (*best < 0 || v > *most || (isnan(v) && !isnan(*most))) *most = v, *best = at;
-  }
-}
-
 static void largest(const tensor *t, int64_t at, int64_t step, int64_t n, double *most, int64_t *best) {
   for (int64_t i = 0; i < n; i++, at += step) {
     double v = tensor_f64(t, at);
@@ -356,12 +349,40 @@ static int64_t largest_of(const window *w, const int64_t *o, const tensor *x, in
     }
     if (at < 0 || skip >= n) continue;
     at = plane + at * w->in[last] + q + skip * step;
-    if (x->dtype == LEDGE_F32)
-      largest_f32(x->data, at, step, n - skip, &most, &best);
-    else
-      largest(x, at, step, n - skip, &most, &best);
+    largest(x, at, step, n - skip, &most, &best);
   } while (next(last, w->kernel, k));
   return best;
+}
+
+/* A row of float32 windows, o the first's place: tap by tap over ROW_PLACES windows at once. to[i]: the element's
+ * number; 0 where a window has none. */
+enum { ROW_PLACES = 64 };
+static void largest_row_f32(const window *w, const int64_t *o, const float *x, int64_t plane, int64_t *to) {
+  int last = w->rank - 1;
+  int64_t stride = w->stride[last], width = w->in[last];
+  for (int64_t c = 0; c < w->out[last]; c += ROW_PLACES) {
+    int64_t n = w->out[last] - c < ROW_PLACES ? w->out[last] - c : ROW_PLACES, k[WINDOW_MAX] = {0};
+    float most[ROW_PLACES];
+    for (int64_t i = 0; i < n; i++) to[c + i] = 0, most[i] = 0;
+    do {
+      int64_t at = 0;
+      for (int i = 0; i < last && at >= 0; i++) {
+        int64_t p = o[i] * w->stride[i] - w->pad_begin[i] + k[i] * w->dilation[i];
+        at = p < 0 || p >= w->in[i] ? -1 : at * w->in[i] + p;
+      }
+      if (at < 0) continue;
+      const float *row = x + plane + at * width;
+      for (int64_t t = 0; t < w->kernel[last]; t++) {
+        int64_t p = c * stride - w->pad_begin[last] + t * w->dilation[last], i = p < 0 ? (-p + stride - 1) / stride : 0;
+        for (; i < n && p + i * stride < width; i++) {
+          float v = row[p + i * stride];
+          bool more = !to[c + i] || v > most[i] || (v != v && most[i] == most[i]);
+          most[i] = more ? v : most[i];
+          to[c + i] = more ? plane + at * width + p + i * stride + 1 : to[c + i];
+        }
+      }
+    } while (next(last, w->kernel, k));
+  }
 }
 
 typedef struct pool_job {
@@ -374,7 +395,12 @@ static void maxpool_planes(void *arg, int64_t begin, int64_t end, int worker) {
   const pool_job *j = arg;
   (void)worker;
   for (int64_t n = begin; n < end; n++) {
-    int64_t o[WINDOW_MAX] = {0};
+    int64_t o[WINDOW_MAX] = {0}, width = j->w->out[j->w->rank - 1];
+    if (j->x->dtype == LEDGE_F32) {
+      for (int64_t i = 0; i < j->out_span; i += width, next(j->w->rank - 1, j->w->out, o))
+        largest_row_f32(j->w, o, j->x->data, n * j->in_span, j->to + n * j->out_span + i);
+      continue;
+    }
     for (int64_t i = 0; i < j->out_span; i++, next(j->w->rank, j->w->out, o))
       j->to[n * j->out_span + i] = largest_of(j->w, o, j->x, n * j->in_span) + 1;
   }

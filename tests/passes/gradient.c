@@ -387,6 +387,7 @@ static void test_pools(void) {
         {"MaxPool", 12, "kernel_shape=[2] dilations=[2] storage_order=1", {"d[2x2x6]"}, "Lo"},
         {"MaxPool", 12, "kernel_shape=[2,2] auto_pad='SAME_UPPER' ceil_mode=1", {"d[1x1x3x3]"}},
         {"MaxPool", 1, "kernel_shape=[2,2,2]", {"d[1x1x3x3x2]"}},
+        {"MaxPool", 12, "kernel_shape=[3] strides=[2] pads=[1,1]", {"d[1x1x150]"}, NULL, NO_F16},
         {"AveragePool", 19, "kernel_shape=[2,2] strides=[2,1]", {"x[1x2x4x5]"}},
         {"AveragePool", 19, "kernel_shape=[3,3] pads=[1,1,0,1] strides=[2,2] ceil_mode=1", {"x[1x2x5x6]"}},
         {"AveragePool", 19, "kernel_shape=[3,3] pads=[1,1,1,1] count_include_pad=1", {"x[1x1x4x4]"}},
