@@ -84,6 +84,7 @@ static weight_block *block_create(const weight_store *s, size_t bytes) {
   if (whole < bytes) whole = bytes;
   weight_block *b = mem_zalloc(sizeof *b);
   if (b && whole <= SIZE_MAX - WEIGHT_ALIGN) b->memory = mem_zalloc(whole + WEIGHT_ALIGN);
+  if (b && !b->memory && bytes < whole) b->memory = mem_zalloc((whole = bytes) + WEIGHT_ALIGN);
   if (!b || !b->memory) {
     mem_free(b);
     return NULL;

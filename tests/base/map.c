@@ -31,6 +31,11 @@ static void test_read(void) {
   file_map_drop(m, 3, SIZE_MAX);
   file_map_drop(m, 9, 1);
   CHECK(!memcmp(file_map_data(m), "hello", 5));
+  file_map_drop_at(file_map_data(m) + 1, 2);
+  file_map_drop_at(file_map_data(m), SIZE_MAX);
+  file_map_drop_at(&error, sizeof error); /* in no mapped file */
+  file_map_drop_at(NULL, 0);
+  CHECK(!memcmp(file_map_data(m), "hello", 5));
   CHECK(file_map_ref(m) == m);
   file_map_unref(m);
   CHECK(!memcmp(file_map_data(m), "hello", 5));
