@@ -52,7 +52,7 @@ static const char *recipe_for(const run_state *s, const char *name, size_t i, ch
     if (split(s->model, s->o->recipes.items[k], given, sizeof given, &rest) &&
         !ledge_model_find_input(s->model, given, &at, NULL) && at == i)
       return rest;
-    if (ledge_model_input_count(s->model) == 1 && strchr(s->o->recipes.items[k], ':') &&
+    if (ledge_model_input_count(s->model) == 1 &&
         !(split(s->model, s->o->recipes.items[k], given, sizeof given, &rest) && !strchr(given, ':')))
       return s->o->recipes.items[k];
   }

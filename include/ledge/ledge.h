@@ -227,7 +227,7 @@ LEDGE_API LEDGE_MUST_USE ledge_status ledge_session_output_value(const ledge_ses
  * OGG), .npy, .npz (the array named after `want`), text (UTF-8: one string, or its bytes), or raw bytes of the tensor's
  * own layout. What it is, is told by the contents; a pipe is read to its end. `recipe` says how images and sound become
  * numbers, such as "image:resize=256,crop=224,layout=nchw,mean=0.485:0.456:0.406,std=0.229:0.224:0.225,scale=1/255" or
- * "audio:rate=16000,length=16000;mel:preset=librosa,mels=40"; NULL: what `want`'s shape suggests. docs/guide.md has the
+ * "mel:preset=librosa,rate=16000,length=16000,mels=40"; NULL: what `want`'s shape suggests. docs/guide.md has the
  * grammar. Open dims of `want` take what the file gives. */
 LEDGE_API LEDGE_MUST_USE ledge_status ledge_value_load(const char *path, const char *recipe,
                                                        const ledge_value_info *want, ledge_value **ret,

@@ -45,6 +45,27 @@ static ledge_status recipe_part(const char *recipe, const char *kind, char *ret,
   return LEDGE_OK;
 }
 
+/* Parts of known kinds, and one at most for pictures and one for sound: a recipe that is not understood would give the
+ * model other numbers without a word. */
+static ledge_status recipe_check(const char *recipe, ledge_error *error) {
+  static const char *const kinds[] = {"image", "mel", "mfcc", "spectrogram", "wave"};
+  bool seen[2] = {false, false}; /* pictures, sound */
+  for (const char *p = recipe; p && *p; p += *p == ';') {
+    size_t name = strcspn(p, ":;"), k = 0;
+    while (k < 5 && (strlen(kinds[k]) != name || memcmp(kinds[k], p, name))) k++;
+    if (k == 5 || p[name] != ':')
+      return error_set(error, LEDGE_ERROR_ARGUMENT,
+                       "the recipe's part '%.*s' is of no known kind: image:, mel:, mfcc:, spectrogram: or wave:",
+                       (int)(strcspn(p, ";") > 200 ? 200 : strcspn(p, ";")), p);
+    if (seen[k > 0])
+      return error_set(error, LEDGE_ERROR_ARGUMENT, "the recipe has two parts for %s: give one",
+                       k ? "sound" : "pictures");
+    seen[k > 0] = true;
+    p += strcspn(p, ";");
+  }
+  return LEDGE_OK;
+}
+
 /* Gives an open-shaped tensor the rank that is wanted where only dims of 1 stand between them. */
 static ledge_status fit_rank(tensor *t, const ledge_value_info *want) {
   if (want->rank < 0 || want->rank == t->rank) return LEDGE_OK;
@@ -74,6 +95,9 @@ static ledge_status load_image(const load *l, tensor *ret, ledge_error *error) {
   char spec[1024], derived[256] = "";
   TRY(recipe_part(l->recipe, "image", spec, sizeof spec, error));
   const ledge_value_info *w = l->want;
+  if (!spec[0] && l->recipe && *l->recipe)
+    return error_set(error, LEDGE_ERROR_ARGUMENT, "it is a picture, and the recipe has no image: part: '%.200s'",
+                     l->recipe);
   if (!spec[0] && w->rank == 4) { /* what the shape suggests: stretched, values as they are in the file */
     bool last = w->dims[3] == 1 || w->dims[3] == 3, first = w->dims[1] == 1 || w->dims[1] == 3;
     int64_t h = w->dims[last && !first ? 1 : 2], width = w->dims[last && !first ? 2 : 3],
@@ -108,7 +132,7 @@ static int64_t sound_length(const ledge_value_info *w) {
   return open && most <= AUDIO_CHANNELS_MAX ? 0 : most;
 }
 
-/* "audio:rate=..,length=..;mel:..." or "mel:...", "mfcc:...", "wave:...". */
+/* "mel:...", "mfcc:...", "spectrogram:..." or "wave:...". */
 static ledge_status load_audio(const load *l, tensor *ret, ledge_error *error) {
   static const char *const kinds[] = {"mel", "mfcc", "spectrogram", "wave"};
   char part[1024], spec[1100] = "";
@@ -116,6 +140,11 @@ static ledge_status load_audio(const load *l, tensor *ret, ledge_error *error) {
     TRY(recipe_part(l->recipe, kinds[i], part, sizeof part, error));
     if (part[0]) snprintf(spec, sizeof spec, "%s:%s", kinds[i], part);
   }
+  if (!spec[0] && l->recipe && *l->recipe)
+    return error_set(error, LEDGE_ERROR_ARGUMENT,
+                     "it is sound, and the recipe has no mel:, mfcc:, spectrogram: or wave: "
+                     "part: '%.200s'",
+                     l->recipe);
   audio_clip clip = {0};
   audio_features f;
   ledge_status status = LEDGE_OK;
@@ -355,7 +384,8 @@ ledge_status ledge_value_load(const char *path, const char *recipe, const ledge_
   }
   load l = {file_map_data(map), file_map_size(map), path, recipe, want};
   ledge_value *v = mem_zalloc(sizeof *v);
-  status = v ? load_tensor(&l, &v->v.tensor, error) : error_memory(error, sizeof *v, "a value");
+  status = v ? recipe_check(recipe, error) : error_memory(error, sizeof *v, "a value");
+  if (!status) status = load_tensor(&l, &v->v.tensor, error);
   if (!status) status = file_map_check(map, error);
   file_map_unref(map);
   writer_deinit(&bytes);

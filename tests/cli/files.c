@@ -367,6 +367,12 @@ static void test_recipes(void) {
   }
   check_error("$LEDGE run p.onnx p.ppm --recipe image:size=3", 1, "p.ppm|size");
   check_error("$LEDGE run p.onnx p.ppm --recipe z=image:scale=2", 1, "'z'|x");
+  check_error("$LEDGE run p.onnx p.ppm --recipe nonsense", 1, "p.ppm|'nonsense'|image:");
+  check_error("$LEDGE run pm.onnx p.ppm --recipe x=nonsense", 1, "p.ppm|'nonsense'|image:");
+  check_error("$LEDGE run p.onnx p.ppm --recipe 'image:scale=2;audio:rate=8000'", 1, "p.ppm|'audio:rate=8000'");
+  check_error("$LEDGE run p.onnx p.ppm --recipe 'image:scale=2;image:scale=3'", 1, "p.ppm|two parts for pictures");
+  check_error("$LEDGE run p.onnx p.ppm --recipe mel:preset=htk", 1, "p.ppm|a picture|'mel:preset=htk'");
+  check_error("$LEDGE run pm.onnx $SOURCE/models/keyword/recordings/yes.wav", 1, "yes.wav|sound|'image:");
   check_error("$LEDGE run sub.onnx a.npy b.npy --recipe image:scale=2", 1, "image:scale=2|NAME=RECIPE");
 }
 
