@@ -201,7 +201,8 @@ static bool grad_build(const grad_case *gc, ledge_dtype real, bool open, const t
     TEST_FAIL("no row for %s version %d", gc->op, gc->version);
     return false;
   }
-  value *vals = mem_alloc_array((size_t)g->n_values, sizeof *vals);
+  int n_values = g->n_values;
+  value *vals = mem_alloc_array((size_t)n_values, sizeof *vals);
   bool fine = real != LEDGE_F64 || grad_eval(gc, g, 1, gg->xs, x, gg->n_xs, vals);
   for (int k = 0; fine && k < n_out; k++) {
     if (outs[k] != 'L') continue;
@@ -212,7 +213,7 @@ static bool grad_build(const grad_case *gc, ledge_dtype real, bool open, const t
     }
     gg->loss = grad_plus(g, gg->loss, grad_total(g, out[k], &weights[k], real));
   }
-  mem_free(vals);
+  grad_free(vals, n_values);
   if (!fine) return false;
   gg->n_forward = g->n_nodes;
   g->inputs = gg->xs;
