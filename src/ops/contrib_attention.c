@@ -2,8 +2,8 @@
  * com.microsoft, in double. Source: docs/ContribOperators.md of ONNX Runtime.
  *
  * All of them gather Q as [batch, heads, rows, width] and K and V as [batch, heads, past + rows, width] from wherever
- * the operator keeps them, and leave the rest to attend.h. Caches that a past and a present share in one buffer
- * (past_present_share_buffer) are refused but for GroupQueryAttention, whose rule covers both. */
+ * the operator keeps them, and leave the rest to attend.h. A past may be the head of a longer buffer, which the present
+ * then is too (past_present_share_buffer); here the present is a copy of it with the new rows put in. */
 #include "ops/attend.h"
 
 #include <math.h>
@@ -20,9 +20,15 @@ typedef struct source {
   int64_t bias_at;
 } source;
 
-/* [batch, heads, past + rows, width]; past (NULL: none) is [batch, heads, n_past, width] from element past_at on. */
-static double *collect(op_ctx *c, const source *s, const tensor *past, int64_t past_at, const int64_t dims[4],
-                       int64_t n_past) {
+/* Where the past rows are: the first n of the `rows` of each head of t (NULL: none), [batch, heads, rows, width] from
+ * element `at` on. */
+typedef struct past_rows {
+  const tensor *t;
+  int64_t at, n, rows;
+} past_rows;
+
+/* [batch, heads, past + rows, width]. */
+static double *collect(op_ctx *c, const source *s, const past_rows *past, const int64_t dims[4]) {
   int64_t heads = dims[1], rows = dims[2], width = dims[3], n = attend_count(dims);
   double *to = real_scratch(c, n), *at = to;
   if (!to || !n) return to;
@@ -30,19 +36,27 @@ static double *collect(op_ctx *c, const source *s, const tensor *past, int64_t p
     for (int64_t h = 0; h < heads; h++)
       for (int64_t r = 0; r < rows; r++)
         for (int64_t d = 0; d < width; d++, at++) {
-          if (r < n_past) {
-            *at = tensor_f64(past, past_at + ((b * heads + h) * n_past + r) * width + d);
+          if (r < past->n) {
+            *at = tensor_f64(past->t, past->at + ((b * heads + h) * past->rows + r) * width + d);
             continue;
           }
-          int64_t from = s->offset + b * s->batch + h * s->head + (r - n_past) * s->row + d;
+          int64_t from = s->offset + b * s->batch + h * s->head + (r - past->n) * s->row + d;
           *at = (s->t ? tensor_f64(s->t, from) : s->values[from]) +
                 (s->bias ? tensor_f64(s->bias, s->bias_at + h * width + d) : 0);
         }
   return to;
 }
 
-static void store_at(tensor *t, int64_t at, const double *v, int64_t n) {
-  for (int64_t i = 0; t && i < n; i++) dtype_store_f64(t->dtype, t->data, at + i, v[i]);
+/* The present from element `at` on: `heads` times n_kv rows of v, and behind them what the past's buffer has there. */
+static void store_present(tensor *t, int64_t at, const double *v, const past_rows *past, int64_t heads, int64_t n_kv,
+                          int64_t width) {
+  int64_t rows = past->rows > n_kv ? past->rows : n_kv;
+  if (!t || !tensor_elements(t)) return;
+  for (int64_t h = 0; h < heads; h++)
+    for (int64_t i = 0; i < rows * width; i++)
+      dtype_store_f64(
+          t->dtype, t->data, at + h * rows * width + i,
+          i < n_kv * width ? v[h * n_kv * width + i] : tensor_f64(past->t, past->at + h * rows * width + i));
 }
 
 static ledge_status expect_dims(op_ctx *c, int input, int rank, const int64_t *dims) {
@@ -62,12 +76,31 @@ static double scale_of(const op_ctx *c, int64_t width) {
 
 typedef struct ms_shape {
   int64_t batch, heads, n_q, n_past, n_new, n_kv, width, v_width;
+  int64_t past_rows, present_rows; /* of the buffers: n_past and n_kv, or more */
   bool causal;
   double filter;        /* added where the mask hides */
   const tensor *mask;   /* lengths or 0 and 1 */
   const tensor *starts; /* the mask, where it has two numbers a sample: ends, then starts */
   const tensor *bias;   /* [batch or 1, heads or 1, n_q, n_kv] */
 } ms_shape;
+
+/* The past has past_rows; where `shared`, input `input` says how many count. Needs its contents then. */
+static ledge_status read_past(op_ctx *c, bool shared, int input, ms_shape *s) {
+  s->n_past = s->past_rows;
+  if (shared) {
+    const tensor *t = op_in(c, input);
+    if (!t || t->dtype != LEDGE_I32 || tensor_elements(t) != 1)
+      return op_fail(c, LEDGE_ERROR_SHAPE, "past_sequence_length is not one int32, which a shared buffer needs");
+    OP_NEED(c, input);
+    s->n_past = tensor_i64(t, 0);
+    if (s->n_past < 0 || s->n_past > s->past_rows || s->n_new > s->past_rows - s->n_past)
+      return op_fail(c, LEDGE_ERROR_DATA, "%lld past and %lld new rows do not fit a buffer of %lld",
+                     (long long)s->n_past, (long long)s->n_new, (long long)s->past_rows);
+  }
+  if (__builtin_add_overflow(s->n_past, s->n_new, &s->n_kv)) return op_fail(c, LEDGE_ERROR_SHAPE, "too many keys");
+  s->present_rows = shared ? s->past_rows : s->n_kv;
+  return LEDGE_OK;
+}
 
 static ledge_status read_mask(op_ctx *c, int input, ms_shape *s) {
   const tensor *m = s->mask = op_in(c, input);
@@ -117,7 +150,7 @@ static void ms_bias(const void *arg, int64_t b, int64_t h, int64_t i, double *ro
   const ms_shape *s = arg;
   for (int64_t j = 0; j < s->n_kv; j++) {
     if (s->mask && mask_hides(s, b, i, j)) row[j] = s->filter;
-    if (s->causal && j > i + s->n_kv - s->n_q) row[j] = -INFINITY;
+    if (s->causal && j > i + s->n_past) row[j] = -INFINITY;
     if (s->bias) row[j] += bias_value(s->bias, b, h, i, j);
   }
 }
@@ -209,9 +242,6 @@ static ledge_status projection_read(op_ctx *c, projection *p) {
   const tensor *x = op_in(c, 0), *w = op_in(c, 1), *past = op_in(c, p->past);
   if (op_int(c, "do_rotary", 0))
     return op_fail(c, LEDGE_ERROR_UNSUPPORTED, "do_rotary: give Q and K their positions by RotaryEmbedding");
-  if (op_int(c, "past_present_share_buffer", 0))
-    return op_fail(c, LEDGE_ERROR_UNSUPPORTED,
-                   "past_present_share_buffer: export the model with separate past and present");
   if (x->rank != 3 || w->rank != 2 || w->dims[0] != x->dims[2])
     return op_fail(c, LEDGE_ERROR_SHAPE, "the input is not [batch, rows, n] with weights [n, columns]");
   p->in = x->dims[2];
@@ -225,10 +255,10 @@ static ledge_status projection_read(op_ctx *c, projection *p) {
   if (past) {
     if (past->rank != 5 || s->width != s->v_width)
       return op_fail(c, LEDGE_ERROR_SHAPE, "past is not [2, batch, heads, rows, width]");
-    s->n_past = past->dims[3];
-    TRY(expect_dims(c, p->past, 5, (int64_t[]){2, s->batch, s->heads, s->n_past, s->width}));
+    s->past_rows = past->dims[3];
+    TRY(expect_dims(c, p->past, 5, (int64_t[]){2, s->batch, s->heads, s->past_rows, s->width}));
   }
-  if (__builtin_add_overflow(s->n_past, s->n_new, &s->n_kv)) return op_fail(c, LEDGE_ERROR_SHAPE, "too many keys");
+  TRY(read_past(c, past && !quantized && op_int(c, "past_present_share_buffer", 0), 6, s));
   TRY(read_mask(c, p->mask, s));
   if (p->attention_bias >= 0) TRY(read_bias(c, p->attention_bias, s->batch, s->heads, s->n_q, s->n_kv));
   s->bias = p->attention_bias >= 0 ? op_in(c, p->attention_bias) : NULL;
@@ -246,7 +276,7 @@ static ledge_status projection_infer(op_ctx *c) {
   if (op_wants(c, 1) && s->width != s->v_width)
     return op_fail(c, LEDGE_ERROR_SHAPE, "present needs K and V of one width");
   TRY(op_shape(c, 0, dtype, 3, (int64_t[]){s->batch, s->n_q, s->heads * s->v_width}));
-  return op_shape(c, 1, dtype, 5, (int64_t[]){2, s->batch, s->heads, s->n_kv, s->width});
+  return op_shape(c, 1, dtype, 5, (int64_t[]){2, s->batch, s->heads, s->present_rows, s->width});
 }
 
 /* The elements of a byte tensor as what they stand for; the scale and zero point may go by columns. */
@@ -286,6 +316,9 @@ static ledge_status projection_run(op_ctx *c) {
   TRY(projection_read(c, &p));
   const ms_shape *s = &p.s;
   const tensor *past = op_in(c, p.past), *bias = op_in(c, p.bias);
+  past_rows old[3];
+  for (int i = 0; i < 3; i++)
+    old[i] = (past_rows){past, i == 2 && past ? tensor_elements(past) / 2 : 0, i ? s->n_past : 0, s->past_rows};
   double *all = project(c, &p), *in[3] = {NULL};
   ledge_status status = all ? LEDGE_OK : LEDGE_ERROR_MEMORY;
   for (int i = 0; !status && i < 3; i++) {
@@ -298,13 +331,14 @@ static ledge_status projection_run(op_ctx *c) {
                    .bias = bias,
                    .bias_at = at};
     const int64_t dims[] = {s->batch, s->heads, i ? s->n_kv : s->n_q, width};
-    in[i] = collect(c, &from, past, i == 2 && past ? tensor_elements(past) / 2 : 0, dims, i ? s->n_past : 0);
+    in[i] = collect(c, &from, &old[i], dims);
     if (!in[i]) status = LEDGE_ERROR_MEMORY;
   }
   if (!status) {
-    int64_t half = s->batch * s->heads * s->n_kv * s->width;
-    store_at(op_out(c, 1), 0, in[1], half);
-    store_at(op_out(c, 1), half, in[2], half);
+    tensor *present = op_out(c, 1);
+    for (int i = 1; i < 3; i++)
+      store_present(present, i == 2 && present ? tensor_elements(present) / 2 : 0, in[i], &old[i], s->batch * s->heads,
+                    s->n_kv, s->width);
     status = ms_attend(c, s, in[0], in[1], in[2]);
   }
   op_scratch_free(all);
@@ -391,9 +425,7 @@ static ledge_status mha_read(op_ctx *c, mha *m) {
   if (heads < 1 || heads > INT32_MAX) return op_fail(c, LEDGE_ERROR_FORMAT, "num_heads is %lld", (long long)heads);
   for (int i = 0; i < c->n_in && i <= MHA_PAST_VALUE; i++)
     if (i != MHA_MASK) TRY(real_check(c, i, false));
-  if (op_has(c, MHA_PAST_LENGTH) || op_has(c, MHA_BEAMS))
-    return op_fail(c, LEDGE_ERROR_UNSUPPORTED,
-                   "a buffer shared by past and present: export the model with separate ones");
+  if (op_has(c, MHA_BEAMS)) return op_fail(c, LEDGE_ERROR_UNSUPPORTED, "cache_indirection: it does not search beams");
   if (q->rank < 3) return op_fail(c, LEDGE_ERROR_SHAPE, "the query has rank %d", q->rank);
   s->batch = q->dims[0];
   s->n_q = q->dims[1];
@@ -403,11 +435,11 @@ static ledge_status mha_read(op_ctx *c, mha *m) {
   if (s->width > INT32_MAX || s->v_width > INT32_MAX) return op_fail(c, LEDGE_ERROR_LIMIT, "the heads are too wide");
   if (past) {
     if (past->rank != 4) return op_fail(c, LEDGE_ERROR_SHAPE, "past_key has rank %d, not 4", past->rank);
-    s->n_past = past->dims[2];
-    TRY(expect_dims(c, MHA_PAST_KEY, 4, (int64_t[]){s->batch, heads, s->n_past, s->width}));
-    TRY(expect_dims(c, MHA_PAST_VALUE, 4, (int64_t[]){s->batch, heads, s->n_past, s->v_width}));
+    s->past_rows = past->dims[2];
+    TRY(expect_dims(c, MHA_PAST_KEY, 4, (int64_t[]){s->batch, heads, s->past_rows, s->width}));
+    TRY(expect_dims(c, MHA_PAST_VALUE, 4, (int64_t[]){s->batch, heads, s->past_rows, s->v_width}));
   }
-  if (__builtin_add_overflow(s->n_past, s->n_new, &s->n_kv)) return op_fail(c, LEDGE_ERROR_SHAPE, "too many keys");
+  TRY(read_past(c, past && op_has(c, MHA_PAST_LENGTH), MHA_PAST_LENGTH, s));
   if (bias) TRY(expect_dims(c, MHA_BIAS, 1, (int64_t[]){heads * (2 * s->width + s->v_width)}));
   for (int i = 0; i < 3; i++) {
     bool cached = i > 0 && op_in(c, 1) && op_in(c, 1)->rank == 4; /* has its bias already */
@@ -426,8 +458,8 @@ static ledge_status mha_infer(op_ctx *c) {
   const ms_shape *s = &m.s;
   ledge_dtype dtype = op_in(c, 0)->dtype;
   TRY(op_shape(c, 0, dtype, 3, (int64_t[]){s->batch, s->n_q, s->heads * s->v_width}));
-  TRY(op_shape(c, 1, dtype, 4, (int64_t[]){s->batch, s->heads, s->n_kv, s->width}));
-  TRY(op_shape(c, 2, dtype, 4, (int64_t[]){s->batch, s->heads, s->n_kv, s->v_width}));
+  TRY(op_shape(c, 1, dtype, 4, (int64_t[]){s->batch, s->heads, s->present_rows, s->width}));
+  TRY(op_shape(c, 2, dtype, 4, (int64_t[]){s->batch, s->heads, s->present_rows, s->v_width}));
   return op_shape(c, 3, dtype, 4, (int64_t[]){s->batch, s->heads, s->n_q, s->n_kv});
 }
 
@@ -439,11 +471,13 @@ static ledge_status mha_run(op_ctx *c) {
   ledge_status status = LEDGE_OK;
   for (int i = 0; !status && i < 3; i++) {
     const int64_t dims[] = {s->batch, s->heads, i ? s->n_kv : s->n_q, i < 2 ? s->width : s->v_width};
-    in[i] = collect(c, &m.from[i], i ? op_in(c, MHA_PAST_KEY + i - 1) : NULL, 0, dims, i ? s->n_past : 0);
-    if (!in[i]) status = LEDGE_ERROR_MEMORY;
+    past_rows old = {i ? op_in(c, MHA_PAST_KEY + i - 1) : NULL, 0, i ? s->n_past : 0, s->past_rows};
+    in[i] = collect(c, &m.from[i], &old, dims);
+    if (!in[i])
+      status = LEDGE_ERROR_MEMORY;
+    else if (i)
+      store_present(op_out(c, i), 0, in[i], &old, s->batch * s->heads, s->n_kv, dims[3]);
   }
-  for (int i = 1; !status && i < 3; i++)
-    if (op_out(c, i)) real_store(in[i], op_out(c, i));
   if (!status) status = ms_attend(c, s, in[0], in[1], in[2]);
   for (int i = 0; i < 3; i++) op_scratch_free(in[i]);
   return status;
@@ -674,7 +708,7 @@ static ledge_status gqa_run(op_ctx *c) {
   ledge_status status = row ? LEDGE_OK : LEDGE_ERROR_MEMORY;
   for (int i = 0; !status && i < 3; i++) {
     const int64_t dims[] = {s.batch, i ? s.kv_heads : s.heads, s.n_q, s.width};
-    in[i] = collect(c, &s.from[i], NULL, 0, dims, 0);
+    in[i] = collect(c, &s.from[i], &(past_rows){0}, dims);
     if (!in[i]) status = LEDGE_ERROR_MEMORY;
     if (!status && s.rotary && i < 2) status = gqa_turn(c, &s, in[i], dims[1], row);
   }

@@ -482,6 +482,86 @@ static ledge_status nbits_grad_run(op_ctx *c) {
   return status;
 }
 
+/* ---- MatMulBnb4: A [..., K] times the transpose of B [N, K], 4 bits an element (the high ones first), a largest
+ * magnitude for each block of the elements in a row; FP4, or the NF4 of QLoRA (Dettmers et al., 2023) ---- */
+
+typedef struct bnb4 {
+  int64_t m, n, k, block;
+  const double *values;
+} bnb4;
+
+static ledge_status bnb4_read(op_ctx *c, bnb4 *s) {
+  static const double fp4[16] = {0,  0.0625 / 12,  8.0 / 12,  1,  4.0 / 12,  6.0 / 12,  2.0 / 12,  3.0 / 12,
+                                 0,  -0.0625 / 12, -8.0 / 12, -1, -4.0 / 12, -6.0 / 12, -2.0 / 12, -3.0 / 12};
+  static const double nf4[16] = {-1,
+                                 -0.6961928009986877,
+                                 -0.5250730514526367,
+                                 -0.39491748809814453,
+                                 -0.28444138169288635,
+                                 -0.18477343022823334,
+                                 -0.09105003625154495,
+                                 0,
+                                 0.07958029955625534,
+                                 0.16093020141124725,
+                                 0.24611230194568634,
+                                 0.33791524171829224,
+                                 0.44070982933044434,
+                                 0.5626170039176941,
+                                 0.7229568362236023,
+                                 1};
+  const tensor *a = op_in(c, 0);
+  int64_t type = op_int(c, "quant_type", 1);
+  *s = (bnb4){.n = op_int(c, "N", 0), .k = op_int(c, "K", 0), .block = op_int(c, "block_size", 0)};
+  s->values = type ? nf4 : fp4;
+  TRY(real_check(c, 0, false));
+  TRY(real_check(c, 2, false));
+  if (op_in(c, 1)->dtype != LEDGE_U8) return op_fail_dtype(c, 1);
+  if (type < 0 || type > 1 || !op_int(c, "transB", 1))
+    return op_fail(c, LEDGE_ERROR_UNSUPPORTED, "quant_type is neither 0 nor 1, or transB is 0");
+  if (s->k < 1 || s->n < 1 || s->k > INT32_MAX || s->n > INT32_MAX || s->block < 1 || s->block > INT32_MAX)
+    return op_fail(c, LEDGE_ERROR_FORMAT, "K %lld, N %lld or block_size %lld is out of range", (long long)s->k,
+                   (long long)s->n, (long long)s->block);
+  if (a->rank < 1 || a->dims[a->rank - 1] != s->k)
+    return op_fail(c, LEDGE_ERROR_SHAPE, "the last dim of A is not K, %lld", (long long)s->k);
+  s->m = tensor_span(a, 0, a->rank - 1);
+  TRY(nbits_count(c, 1, (s->n * s->k + 1) / 2));
+  return nbits_count(c, 2, (s->n * s->k - 1) / s->block + 1);
+}
+
+static ledge_status bnb4_infer(op_ctx *c) {
+  bnb4 s;
+  TRY(bnb4_read(c, &s));
+  const tensor *a = op_in(c, 0);
+  int64_t dims[LEDGE_MAX_RANK];
+  memcpy(dims, a->dims, sizeof dims);
+  dims[a->rank - 1] = s.n;
+  return op_shape(c, 0, a->dtype, a->rank, dims);
+}
+
+static ledge_status bnb4_run(op_ctx *c) {
+  bnb4 s;
+  TRY(bnb4_read(c, &s));
+  tensor *y = op_out(c, 0);
+  const uint8_t *b = op_in(c, 1)->data;
+  double *a = real_load(c, op_in(c, 0)), *most = real_load(c, op_in(c, 2)), *row = real_scratch(c, s.k);
+  ledge_status status = a && most && row ? LEDGE_OK : LEDGE_ERROR_MEMORY;
+  for (int64_t n = 0; !status && n < s.n; n++) {
+    for (int64_t k = 0; k < s.k; k++) {
+      int64_t at = n * s.k + k;
+      row[k] = s.values[at % 2 ? b[at / 2] & 15 : b[at / 2] >> 4] * most[at / s.block];
+    }
+    for (int64_t m = 0; m < s.m; m++) {
+      double sum = 0;
+      for (int64_t k = 0; k < s.k; k++) sum += a[m * s.k + k] * row[k];
+      dtype_store_f64(y->dtype, y->data, m * s.n + n, sum);
+    }
+  }
+  op_scratch_free(a);
+  op_scratch_free(most);
+  op_scratch_free(row);
+  return status;
+}
+
 /* ---- GatherBlockQuantized ----
  * Data of 4 bits (i4, u4) or bytes that hold one or two numbers each along the last axis; a scale for each block of
  * quantize_axis. The output is [data before the axis, indices, data behind it], dequantised. */
@@ -599,5 +679,6 @@ const op_def ops_contrib_quant[] = {
     {MS, "DynamicQuantizeLSTM", 1, 0, 3, 12, 0, 3, 0, dynamic_quantize_lstm_infer, dynamic_quantize_lstm_run},
     {MS, "MatMulNBits", 1, 0, 3, 6, 1, 1, 0, nbits_infer, nbits_run},
     {nbits_gradient, "MatMulNBitsGrad", 1, 0, 3, 5, 1, 1, 0, nbits_grad_infer, nbits_grad_run},
+    {MS, "MatMulBnb4", 1, 0, 3, 3, 1, 1, 0, bnb4_infer, bnb4_run},
     {MS, "GatherBlockQuantized", 1, 0, 3, 4, 1, 1, 0, gather_infer, gather_run},
     {0}};

@@ -280,6 +280,9 @@ ledge_status roi_read(op_ctx *c, const tensor *rois, const tensor *batch, int64_
     return op_fail(c, LEDGE_ERROR_DATA, "region %lld is out of range", (long long)r);
   ret->grid_h = ratio > 0 ? ratio : (int64_t)ceil(ret->bin_h);
   ret->grid_w = ratio > 0 ? ratio : (int64_t)ceil(ret->bin_w);
+  if (ret->grid_h > 0 && ret->grid_w > ROI_SAMPLES_MAX / ret->grid_h)
+    return op_fail(c, LEDGE_ERROR_LIMIT, "region %lld takes %lld by %lld samples a bin; the most is %d", (long long)r,
+                   (long long)ret->grid_h, (long long)ret->grid_w, ROI_SAMPLES_MAX);
   return LEDGE_OK;
 }
 

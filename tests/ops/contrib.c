@@ -344,6 +344,33 @@ static void test_attention(void) {
        "num_heads=1 kv_num_heads=1",
        {"f32[1x1x3] 0 2 20", "-", "-", "-", "-", "i32[1] 1"},
        {"error format"}},
+      {MS "MultiHeadAttention", /* a buffer of 4 rows, of which 1 counts */
+       1,
+       "num_heads=1",
+       {"f32[1x1x1] 0", "f32[1x1x1] 5", "f32[1x1x1] 9", "-", "-", "-", "f32[1x1x4x1] 1 2 3 4", "f32[1x1x4x1] 3 0 7 7",
+        "i32[1] 1"},
+       {"f32[1x1x1] 6", "f32[1x1x4x1] 1 5 3 4", "f32[1x1x4x1] 3 9 7 7"}},
+      {MS "MultiHeadAttention",
+       1,
+       "num_heads=1",
+       {"f32[1x1x1] 0", "f32[1x1x1] 5", "f32[1x1x1] 9", "-", "-", "-", "f32[1x1x4x1] 1 2 3 4", "f32[1x1x4x1] 3 0 7 7",
+        "i32[1] 4"},
+       {"error data"}},
+      {MS "MultiHeadAttention", /* causal, fewer keys than queries */
+       1,
+       "num_heads=1 unidirectional=1",
+       {"f32[1x3x1] 0 0 0", "f32[1x2x1] 5 5", "f32[1x2x1] 2 4"},
+       {"f32[1x3x1] 2 3 3"}},
+      {MS "Attention",
+       1,
+       "num_heads=1 past_present_share_buffer=1",
+       {"f32[1x1x1] 1", "f32[1x3] 0 5 9", "-", "-", "f32[2x1x1x3x1] 1 2 3 3 0 7", "-", "i32[1] 1"},
+       {"f32[1x1x1] 6", "f32[2x1x1x3x1] 1 5 3 3 9 7"}},
+      {MS "Attention",
+       1,
+       "num_heads=1 past_present_share_buffer=1",
+       {"f32[1x1x1] 1", "f32[1x3] 0 5 9", "-", "-", "f32[2x1x1x3x1] 1 2 3 3 0 7"},
+       {"error shape"}},
       {MS "RotaryEmbedding",
        1,
        "",
@@ -358,5 +385,28 @@ static void test_attention(void) {
   op_test_cases(cases, sizeof cases / sizeof *cases);
 }
 
+static void test_tokens(void) {
+  static const op_case cases[] = {
+      {MS "NGramRepeatBlock",
+       1,
+       "ngram_size=3",
+       {"i64[1x5] 1 2 3 1 2", "f32[1x5] 0 1 2 3 4"},
+       {"f32[1x5] 0 1 2 -inf 4"}},
+      {MS "NGramRepeatBlock", 1, "ngram_size=1", {"i64[1x2] 1 1", "f32[1x2] 5 6"}, {"f32[1x2] 5 -inf"}},
+      {MS "NGramRepeatBlock", 1, "ngram_size=9", {"i64[1x2] 1 1", "f32[1x2] 5 6"}, {"f32[1x2] 5 6"}},
+      {MS "NGramRepeatBlock", 1, "ngram_size=1", {"i64[1x1] 7", "f32[1x2] 5 6"}, {"error data"}},
+      {MS "MurmurHash3", 1, "", {"string[2] '' hello"}, {"u32[2] 0 613153351"}},
+      {MS "MurmurHash3", 1, "positive=0 seed=0", {"i32[1] 0"}, {"i32[1] 593689054"}},
+      {MS "MatMulBnb4", 1, "K=2 N=1 block_size=2", {"f32[1x2] 3 4", "u8[1] 247", "f32[1] 2"}, {"f32[1x1] 6"}},
+      {MS "MatMulBnb4",
+       1,
+       "K=2 N=1 block_size=1 quant_type=0",
+       {"f32[1x2] 3 4", "u8[1] 53", "f32[2] 1 10"},
+       {"f32[1x1] 23"}},
+      {MS "MatMulBnb4", 1, "K=2 N=1 block_size=2", {"f32[1x2] 3 4", "u8[2] 1 2", "f32[1] 2"}, {"error shape"}},
+  };
+  op_test_cases(cases, sizeof cases / sizeof *cases);
+}
+
 TEST_MAIN({"float", test_float}, {"math", test_math}, {"quantized", test_quantized}, {"blocks", test_blocks},
-          {"attention", test_attention})
+          {"attention", test_attention}, {"tokens", test_tokens})
