@@ -241,7 +241,19 @@ static void test_convolutions(void) {
 }
 
 static void test_columns(void) {
-  CASES({"Col2Im", 18, "strides=[1,2] pads=[1,0,0,1]", {"x[2x12x9]", "i64[2] 3 6", "i64[2] 2 3"}},
+  CASES({"DeformConv",
+         19,
+         "",
+         {"x[1x2x5x5]", "x[3x2x2x2]", "u[1x8x4x4]", "x[3]"},
+         NULL,
+         NO_SECOND | COARSE | NO_F16 | NO_OPEN},
+        {"DeformConv",
+         19,
+         "group=2 offset_group=2 strides=[2,1] pads=[1,0,1,1] dilations=[1,2]",
+         {"x[2x4x5x6]", "x[4x2x3x2]", "u[2x24x3x5]", "-", "x[2x12x3x5]"},
+         NULL,
+         NO_SECOND | COARSE | NO_F16 | NO_OPEN},
+        {"Col2Im", 18, "strides=[1,2] pads=[1,0,0,1]", {"x[2x12x9]", "i64[2] 3 6", "i64[2] 2 3"}},
         {"Col2Im", 18, "dilations=[2]", {"x[1x6x3]", "i64[1] 7", "i64[1] 3"}},
         {"CausalConvWithState", 27, "", {"x[2x3x5]", "x[3x1x4]"}},
         {"CausalConvWithState", 27, "activation='silu'", {"x[2x3x5]", "x[3x1x3]", "x[3]", "x[2x3x2]"}, "LL"},
