@@ -94,18 +94,20 @@ static void block_release(storage *s) {
 static block *block_take(block_pool *p, size_t bytes, ledge_error *error) {
   int class = class_of(bytes);
   size_t size = class < BLOCK_CLASSES ? class_bytes(class) : SIZE_MAX;
-  block *b = class < BLOCK_CLASSES ? p->free[class] : NULL;
+  if (size == SIZE_MAX || (p->limit && (size > p->limit || p->live > p->limit - size))) {
+    error_set(
+        error, LEDGE_ERROR_LIMIT,
+        "a value of %zu bytes, sized by the data, does not fit: the memory limit leaves %zu bytes for such values, "
+        "of which %zu are in use",
+        bytes, p->limit, p->live);
+    return NULL;
+  }
+  block *b = p->free[class];
   if (b) {
     p->free[class] = b->next;
     p->held -= size;
   } else {
-    if (p->limit && (size > p->limit || p->live + p->held > p->limit - size)) pool_trim(p);
-    if (size == SIZE_MAX || (p->limit && (size > p->limit || p->live > p->limit - size))) {
-      error_set(error, LEDGE_ERROR_LIMIT,
-                "a value of %zu bytes, sized by the data, passes the memory limit of %zu bytes (%zu are in use)", bytes,
-                p->limit, p->live);
-      return NULL;
-    }
+    if (p->limit && p->held > p->limit - size - p->live) pool_trim(p);
     b = mem_zalloc(sizeof *b);
     void *data = b ? mem_alloc_aligned(size, BLOCK_ALIGN) : NULL;
     if (!data) {
@@ -141,6 +143,12 @@ ledge_status block_pool_alloc(block_pool *p, tensor *t, ledge_error *error) {
   t->own = &b->s;
   t->data = b->s.data;
   return LEDGE_OK;
+}
+
+void block_pool_set_limit(block_pool *p, size_t limit_bytes) {
+  pthread_mutex_lock(&p->mutex);
+  p->limit = limit_bytes;
+  pthread_mutex_unlock(&p->mutex);
 }
 
 size_t block_pool_peak_bytes(const block_pool *p) { return p->peak; }

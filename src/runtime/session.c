@@ -45,6 +45,7 @@ struct session {
   ledge_error error; /* that the operators fill */
   atomic_bool own_cancelled, *cancelled;
   uint64_t ticks;
+  size_t running_bytes; /* of the plans that run */
 };
 
 static ledge_status host_alloc(op_host *h, op_ctx *c, value *out);
@@ -118,6 +119,51 @@ static void plan_attach(session *s, plan *p) {
   }
 }
 
+static void set_drop(session *s, plan_set *set, int at) {
+  if (s->planned == set->plans[at]) s->planned = NULL;
+  plan_destroy(set->plans[at]);
+  set->plans[at] = set->plans[--set->n_plans];
+}
+
+/* The plan that was used longest ago and is free to go: neither `but`, nor running, nor one whose outputs may still be
+ * read. Of `only`, or of all sets where that is NULL. */
+static bool find_oldest(session *s, plan_set *only, const plan *but, plan_set **ret_set, int *ret_at) {
+  const plan *oldest = NULL;
+  for (plan_set *set = only ? only : s->sets; set; set = only ? NULL : set->next)
+    for (int i = 0; i < set->n_plans; i++) {
+      const plan *p = set->plans[i];
+      if (p == but || p == s->last || p == set->active || (oldest && p->used > oldest->used)) continue;
+      oldest = p;
+      *ret_set = set;
+      *ret_at = i;
+    }
+  return oldest;
+}
+
+static size_t plan_bytes(const plan *p) { return p->arena_bytes + p->folded_bytes; }
+
+static size_t all_plan_bytes(const session *s) {
+  size_t bytes = 0;
+  for (const plan_set *set = s->sets; set; set = set->next)
+    for (int i = 0; i < set->n_plans; i++) bytes += plan_bytes(set->plans[i]);
+  return bytes;
+}
+
+/* Plans of other shapes are kept as far as the memory limit goes. The new plan's arena has not been touched yet. */
+static void drop_above_limit(session *s, const plan *made) {
+  plan_set *set;
+  int at;
+  while (s->options.memory_limit && all_plan_bytes(s) > s->options.memory_limit &&
+         find_oldest(s, NULL, made, &set, &at))
+    set_drop(s, set, at);
+}
+
+/* What the limit leaves for values sized by the data while these plans run. 0 would be no limit. */
+static void limit_blocks(session *s, size_t planned) {
+  size_t limit = s->options.memory_limit;
+  if (limit) block_pool_set_limit(s->blocks, planned < limit ? limit - planned : 1);
+}
+
 static ledge_status set_find(session *s, plan_set *set, const value *const *inputs, const value *const *captures,
                              plan **ret, ledge_error *error) {
   for (int i = 0; i < set->n_plans; i++) {
@@ -131,17 +177,12 @@ static ledge_status set_find(session *s, plan_set *set, const value *const *inpu
   TRY(plan_create(set->graph, inputs, captures, &s->plan_options, &p, error));
   plan_attach(s, p);
   p->used = ++s->ticks;
-  int at = set->n_plans;
-  if (at == SESSION_PLANS_MAX) { /* not the one whose outputs may still be read */
-    at = set->plans[0] == s->last;
-    for (int i = at + 1; i < set->n_plans; i++)
-      if (set->plans[i] != s->last && set->plans[i]->used < set->plans[at]->used) at = i;
-    if (s->planned == set->plans[at]) s->planned = NULL;
-    plan_destroy(set->plans[at]);
-  } else {
-    set->n_plans++;
-  }
-  set->plans[at] = p;
+  plan_set *old;
+  int at;
+  if (set->n_plans == SESSION_PLANS_MAX && find_oldest(s, set, NULL, &old, &at)) set_drop(s, old, at);
+  assert(set->n_plans < SESSION_PLANS_MAX); /* of a full set two plans at most may not go */
+  set->plans[set->n_plans++] = p;
+  drop_above_limit(s, p);
   *ret = p;
   return LEDGE_OK;
 }
@@ -284,9 +325,13 @@ static ledge_status host_call(op_host *h, op_ctx *c, const graph *g, const value
   if (!status) {
     plan *before = set->active;
     set->active = p;
+    s->running_bytes += plan_bytes(p);
+    limit_blocks(s, s->running_bytes);
     plan_give(p, in, captures);
     status = run_steps(s, p);
     set->active = before;
+    s->running_bytes -= plan_bytes(p);
+    limit_blocks(s, s->running_bytes);
     for (int i = 0; !status && i < n_out; i++)
       status = keep_in_blocks(s, &out[i], &p->values[g->outputs[i]].v, c->error);
     plan_drop(p, true);
@@ -357,6 +402,8 @@ ledge_status session_run(session *s, const value *const *inputs, ledge_error *er
   apply_bindings(s, p);
   set->active = p;
   s->last = p;
+  s->running_bytes = plan_bytes(p);
+  limit_blocks(s, s->running_bytes);
   plan_give(p, inputs, NULL);
   ledge_status status = run_steps(s, p);
   set->active = NULL;
@@ -400,9 +447,4 @@ size_t session_dynamic_bytes(const session *s) { return block_pool_peak_bytes(s-
 
 int session_threads(const session *s) { return pool_threads(s->pool); }
 
-size_t session_memory_bytes(const session *s) {
-  size_t bytes = block_pool_peak_bytes(s->blocks);
-  for (const plan_set *set = s->sets; set; set = set->next)
-    for (int i = 0; i < set->n_plans; i++) bytes += set->plans[i]->arena_bytes + set->plans[i]->folded_bytes;
-  return bytes;
-}
+size_t session_memory_bytes(const session *s) { return block_pool_peak_bytes(s->blocks) + all_plan_bytes(s); }

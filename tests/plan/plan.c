@@ -465,7 +465,25 @@ static void test_plans_are_dropped(void) {
   weight_store_unref(weights);
 }
 
+/* And all plans that are kept are within the memory limit. */
+static void test_plans_within_limit(void) {
+  runner r;
+  const plan *p;
+  if (!runner_open(&r, residual, true, NULL)) return;
+  set_dims(&r, 0, 20);
+  CHECK_INT(session_plan(r.s, r.given, &p, &r.error), LEDGE_OK);
+  size_t limit = (p->arena_bytes + p->folded_bytes) * 5 / 4;
+  runner_close(&r);
+  if (!runner_open(&r, residual, true, &(session_options){.threads = 1, .memory_limit = limit})) return;
+  for (int n = 1; n <= 20; n++) {
+    set_dims(&r, 0, n);
+    if (runner_run(&r)) break;
+    CHECK(session_memory_bytes(r.s) <= limit);
+  }
+  runner_close(&r);
+}
+
 TEST_MAIN({"models", test_models}, {"random graphs", test_random_graphs},
           {"in place operators", test_in_place_operators}, {"limit is exact", test_limit_is_exact},
           {"wrapping sizes", test_wrapping_sizes}, {"folded weights", test_folded_weights},
-          {"plans are dropped", test_plans_are_dropped})
+          {"plans are dropped", test_plans_are_dropped}, {"plans within limit", test_plans_within_limit})

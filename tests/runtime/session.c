@@ -315,9 +315,54 @@ static void test_memory_limit_of_data(void) { /* values sized by the data count 
   fixture_close(&f);
 }
 
+/* What is planned and what the data size are counted together. */
+static void test_memory_limit_of_both(void) {
+  static const char text[] =
+      "input n i64 1; input x f32 N; a = Exp x; b = Neg a; y = Add a b; c = ConstantOfShape n;"
+      "d = Exp c; s = ReduceSum d | keepdims=0; z = Add y s; output z f32 N";
+  static float data[50000];
+  int64_t n = 50000;
+  ledge_tensor t = {LEDGE_I64, 1, {1}, &n, 8};
+  for (int limited = 0; limited < 2; limited++) {
+    fixture f;
+    if (fixture_open(&f, text, &(ledge_session_options){.threads = 1, .memory_limit = limited ? 700000 : 1300000}))
+      continue;
+    set_input(&f, 0, t);
+    set_input(&f, 1, floats_of(data, 50000, 0, 0, 0));
+    check_ok(&f, ledge_session_plan(f.session, &f.error)); /* 400 kB; the data add as much and more */
+    ledge_status status = ledge_session_run(f.session, &f.error);
+    CHECK_INT(status, limited ? LEDGE_ERROR_LIMIT : LEDGE_OK);
+    if (!limited && status) TEST_FAIL("%s", f.error.message);
+    fixture_close(&f);
+  }
+}
+
+/* Plans of several shapes are kept within the limit together. */
+static void test_memory_limit_of_plans(void) {
+  static float data[8 * 30000];
+  fixture f;
+  if (fixture_open(
+          &f,
+          "input x f32 N 30000; a = Exp x; b = Softmax a | axis=1; c = Transpose b; y = Neg c; output y f32 30000 N",
+          &(ledge_session_options){.threads = 1, .memory_limit = 3000000}))
+    return;
+  fill(data, 8 * 30000, 0);
+  for (int round = 0; round < 2; round++)
+    for (int n = 1; n <= 8; n++) {
+      set_input(&f, 0, floats_of(data, n, 30000, 0, 0));
+      run_once(&f);
+      CHECK_INT(output_of(&f, 0).dims[1], n);
+    }
+  long long before = allocations(); /* the last shapes are still there */
+  run_once(&f);
+  CHECK_INT(allocations(), before);
+  fixture_close(&f);
+}
+
 TEST_MAIN({"steady state", test_steady_state}, {"steady calls", test_steady_calls},
           {"reference agrees", test_reference_agrees}, {"outputs stand", test_outputs_stand},
           {"last plan", test_last_plan}, {"bound outputs", test_bound_outputs}, {"failed run", test_failed_run},
           {"defaults", test_defaults}, {"inputs in place", test_inputs_in_place},
           {"unaligned inputs", test_unaligned_inputs}, {"zero sizes", test_zero_sizes}, {"values", test_values},
-          {"memory limit of data", test_memory_limit_of_data})
+          {"memory limit of data", test_memory_limit_of_data}, {"memory limit of both", test_memory_limit_of_both},
+          {"memory limit of plans", test_memory_limit_of_plans})
