@@ -9,7 +9,7 @@
  * shape of xs[i]; an x that y does not depend on gets zeros. Nodes must be sorted and resolved. Error UNSUPPORTED names
  * a node on the way whose operator has no rule. Passes that write operators of com.microsoft, of old versions and
  * constant Ifs in others (unfold, broadcast, fold, branch) help, run before; those after them make operators without
- * rules. */
+ * rules. After an error g may hold nodes that nothing reads. */
 ledge_status gradient_build(graph *g, value_id y, const value_id *xs, int n_xs, value_id *ret_grads,
                             ledge_error *error);
 
