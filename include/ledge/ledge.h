@@ -214,7 +214,7 @@ LEDGE_API LEDGE_MUST_USE ledge_status ledge_value_tensor(const ledge_value *valu
 LEDGE_API LEDGE_MUST_USE ledge_status ledge_value_keys(const ledge_value *value, ledge_tensor *ret, ledge_error *error);
 LEDGE_API size_t ledge_value_count(const ledge_value *value);                      /* of a sequence; 0 for others */
 LEDGE_API const ledge_value *ledge_value_item(const ledge_value *value, size_t i); /* NULL past the end */
-/* The session keeps a reference of its own to the contents. */
+/* The session keeps a reference of its own to the contents. NULL: left out. */
 LEDGE_API LEDGE_MUST_USE ledge_status ledge_session_set_input_value(ledge_session *session, size_t i,
                                                                     const ledge_value *value, ledge_error *error);
 /* A copy of output i of the last run, of any kind. */

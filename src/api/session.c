@@ -165,6 +165,7 @@ ledge_status ledge_session_set_input(ledge_session *s, size_t i, const ledge_ten
 }
 
 ledge_status ledge_session_set_input_value(ledge_session *s, size_t i, const ledge_value *given, ledge_error *error) {
+  if (!given) return ledge_session_set_input(s, i, NULL, error);
   TRY(check_index(s, i, error));
   ledge_status status = api_check_input(s->model->read->graph, (int)i, &given->v, error);
   if (!status) status = put_input(s, i, &given->v, error);
