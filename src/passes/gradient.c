@@ -125,7 +125,17 @@ ledge_status gradient_build(graph *g, value_id y, const value_id *xs, int n_xs, 
   return status;
 }
 
-/* ---- ONNX's Gradient: attributes xs, zs, y name values of the graph; its inputs are the values of xs and zs ---- */
+/* ---- ONNX's Gradient: attributes xs, zs, y name values of the graph; its inputs are the values of xs and zs at which
+ * the gradient is taken: those values themselves, or others, and then the nodes between them and y are there a second
+ * time ----
+ */
+
+typedef struct request {
+  int n_xs, n_in;
+  value_id *names, *inputs; /* n_in each: what is named, and what is given for it */
+  value_id *grads;          /* n_xs */
+  value_id y;
+} request;
 
 static ledge_status named(pass_run *p, const ledge_string *s, value_id *ret) {
   char name[512];
@@ -135,39 +145,137 @@ static ledge_status named(pass_run *p, const ledge_string *s, value_id *ret) {
                               : LEDGE_OK;
 }
 
-static ledge_status expand_gradient(pass_run *p, int at) {
-  const node *n = &p->g->nodes[at];
-  const attr *xs = node_attr(n, "xs"), *y = node_attr(n, "y");
+static ledge_status request_read(pass_run *p, const node *n, request *r) {
+  const attr *xs = node_attr(n, "xs"), *zs = node_attr(n, "zs"), *y = node_attr(n, "y");
+  int64_t n_zs = zs && zs->type == ATTR_STRINGS ? zs->count : 0;
   if (!xs || xs->type != ATTR_STRINGS || !y || y->type != ATTR_STRING || xs->count < 1 || xs->count > n->n_in ||
-      n->n_out > xs->count)
+      n_zs != n->n_in - xs->count || n->n_out > xs->count)
     return error_set(p->error, LEDGE_ERROR_FORMAT,
-                     "Gradient: its attributes xs and y do not fit its inputs and outputs");
-  int n_xs = (int)xs->count, n_out = n->n_out;
-  value_id *list = mem_alloc_array((size_t)n_xs * 2, sizeof *list), target;
-  if (!list) return error_memory(p->error, (size_t)n_xs * 8, "a gradient");
-  ledge_status status = named(p, &y->s, &target);
-  for (int i = 0; !status && i < n_xs; i++) {
-    status = named(p, &xs->strings[i], &list[i]);
-    if (!status && list[i] != n->in[i])
-      status =
-          error_set(p->error, LEDGE_ERROR_UNSUPPORTED, "Gradient: input %d is another value than xs[%d] names", i, i);
+                     "Gradient: its attributes xs, zs and y do not fit its inputs and outputs");
+  r->n_xs = (int)xs->count;
+  r->n_in = n->n_in;
+  r->names = mem_alloc_array((size_t)n->n_in * 3, sizeof *r->names);
+  if (!r->names) return error_memory(p->error, (size_t)n->n_in * 12, "a gradient");
+  r->inputs = r->names + r->n_in;
+  r->grads = r->inputs + r->n_in;
+  TRY(named(p, &y->s, &r->y));
+  for (int i = 0; i < r->n_in; i++) {
+    TRY(named(p, i < r->n_xs ? &xs->strings[i] : &zs->strings[i - r->n_xs], &r->names[i]));
+    if (n->in[i] == VALUE_ABSENT) return error_set(p->error, LEDGE_ERROR_FORMAT, "Gradient: input %d is left out", i);
+    r->inputs[i] = n->in[i];
   }
-  if (!status) status = gradient_build(p->g, target, list, n_xs, list + n_xs, p->error);
-  for (int i = 0; !status && i < n_out; i++) {
-    value_id out = p->g->nodes[at].out[i];
+  return LEDGE_OK;
+}
+
+/* Does n, or a subgraph of it, read a value that is replaced? */
+static bool reads_replaced(const node *n, const value_id *instead, bool *ret_captured) {
+  bool reads = false;
+  int a = 0, k = 0;
+  for (int i = 0; i < n->n_in; i++) reads = reads || (n->in[i] != VALUE_ABSENT && instead[n->in[i]] != n->in[i]);
+  *ret_captured = false;
+  for (graph *sub; (sub = node_next_subgraph(n, &a, &k));)
+    for (int i = 0; i < sub->n_captures; i++)
+      if (instead[sub->captures[i].outer] != sub->captures[i].outer) *ret_captured = true;
+  return reads || *ret_captured;
+}
+
+/* Node i again, with what stands instead of its inputs; its outputs stand instead of the old ones but where those are
+ * given. */
+static ledge_status repeat_node(pass_run *p, int i, value_id *instead) {
+  graph *g = p->g;
+  const node n = g->nodes[i];
+  value_id *list = mem_alloc_array((size_t)(n.n_in + n.n_out) + 1, sizeof *list);
+  if (!list) return error_memory(p->error, sizeof n, "a gradient");
+  value_id *out = list + n.n_in;
+  bool failed = false;
+  for (int k = 0; k < n.n_in; k++) list[k] = n.in[k] == VALUE_ABSENT ? VALUE_ABSENT : instead[n.in[k]];
+  for (int k = 0; k < n.n_out; k++) {
+    out[k] = n.out[k] == VALUE_ABSENT ? VALUE_ABSENT : graph_add_value(g, NULL);
+    failed = failed || (n.out[k] != VALUE_ABSENT && out[k] == VALUE_ABSENT);
+    if (n.out[k] != VALUE_ABSENT && instead[n.out[k]] == n.out[k]) instead[n.out[k]] = out[k];
+  }
+  node *copy = failed ? NULL : graph_add_node(g, n.domain, n.op, n.version, n.name, list, n.n_in, out, n.n_out);
+  for (int k = 0; copy && k < n.n_attrs; k++) failed = failed || node_set_attr(g, copy, &n.attrs[k]);
+  if (copy) copy->def = n.def;
+  mem_free(list);
+  return copy && !failed ? LEDGE_OK : error_memory(p->error, sizeof n, "a gradient");
+}
+
+/* Where other values are given than those named: the nodes that hang on them, again; names and y then mean the new
+ * ones. */
+static ledge_status substitute(pass_run *p, request *r) {
+  graph *g = p->g;
+  bool same = true;
+  int n_nodes = g->n_nodes, n_values = g->n_values;
+  for (int i = 0; i < r->n_in; i++) same = same && r->names[i] == r->inputs[i];
+  if (same) return LEDGE_OK;
+  value_id *instead = mem_alloc_array((size_t)n_values, sizeof *instead);
+  if (!instead) return error_memory(p->error, (size_t)n_values * sizeof *instead, "a gradient");
+  for (int v = 0; v < n_values; v++) instead[v] = v;
+  ledge_status status = LEDGE_OK;
+  for (int i = 0; !status && i < r->n_in; i++) { /* apart from what else the given value is read by */
+    value_id v = graph_add_value(g, NULL);
+    node *n = v == VALUE_ABSENT ? NULL : graph_add_node(g, "", "Identity", 13, "", &r->inputs[i], 1, &v, 1);
+    if (!n) {
+      status = error_memory(p->error, sizeof *n, "a gradient");
+      break;
+    }
+    n->def = ops_find("", "Identity", 13);
+    instead[r->names[i]] = v;
+  }
+  for (int i = 0; !status && i < n_nodes; i++) {
+    bool captured;
+    if (node_is(&g->nodes[i], "ai.onnx.preview.training", "Gradient") ||
+        !reads_replaced(&g->nodes[i], instead, &captured))
+      continue;
+    if (captured) {
+      char label[160];
+      error_node(p->error, g->nodes[i].name);
+      status =
+          error_set(p->error, LEDGE_ERROR_UNSUPPORTED, "Gradient: %s reads in its subgraph what is to be another value",
+                    node_label(g, &g->nodes[i], label, sizeof label));
+    } else {
+      status = repeat_node(p, i, instead);
+    }
+  }
+  for (int i = 0; !status && i < r->n_in; i++) r->names[i] = instead[r->names[i]];
+  if (!status) r->y = instead[r->y];
+  mem_free(instead);
+  return status;
+}
+
+/* The node at `at` becomes the backward graph, and goes. */
+static ledge_status expand_gradient(pass_run *p, int at) {
+  graph *g = p->g;
+  request r = {0};
+  ledge_status status = request_read(p, &g->nodes[at], &r);
+  if (!status) status = substitute(p, &r);
+  if (!status) status = gradient_build(g, r.y, r.names, r.n_xs, r.grads, p->error);
+  for (int i = 0; !status && i < g->nodes[at].n_out; i++) {
+    value_id out = g->nodes[at].out[i];
     if (out == VALUE_ABSENT) continue;
-    node *copy = graph_add_node(p->g, "", "Identity", 13, "", &list[n_xs + i], 1, &out, 1);
+    node *copy = graph_add_node(g, "", "Identity", 13, "", &r.grads[i], 1, &out, 1);
     if (!copy) status = error_memory(p->error, sizeof *copy, "a gradient");
     if (copy) copy->def = ops_find("", "Identity", 13);
   }
-  mem_free(list);
-  if (!status) pass_kill(p, &p->g->nodes[at]);
-  return status;
+  mem_free(r.names);
+  if (status) return status;
+  bool *dead = mem_alloc_array((size_t)g->n_nodes, sizeof *dead);
+  if (!dead) return error_memory(p->error, (size_t)g->n_nodes, "a gradient");
+  dead[at] = true;
+  graph_remove_nodes(g, dead);
+  mem_free(dead);
+  p->n_dead = 0; /* nothing is marked, and the marks no longer fit */
+  p->changed = true;
+  return graph_sort(g, p->error); /* a gradient of a gradient walks through what was added */
 }
 
 ledge_status pass_gradient(pass_run *p);
 ledge_status pass_gradient(pass_run *p) {
-  for (int i = 0; i < p->n_dead; i++)
-    if (!p->dead[i] && node_is(&p->g->nodes[i], "ai.onnx.preview.training", "Gradient")) TRY(expand_gradient(p, i));
+  for (int i = 0; i < p->g->n_nodes; i++) {
+    if (!node_is(&p->g->nodes[i], "ai.onnx.preview.training", "Gradient")) continue;
+    TRY(expand_gradient(p, i));
+    i = -1; /* nodes have moved */
+  }
   return LEDGE_OK;
 }

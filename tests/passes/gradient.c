@@ -700,6 +700,68 @@ static void test_training(void) {
   model_destroy(m);
 }
 
+/* ---- ONNX's Gradient ---- */
+
+static value_id whole_gradient(whole *w, const char *attrs, value_id a, value_id b) {
+  tensor owned[1];
+  int n_owned = 0;
+  value_id out = graph_add_value(w->g, NULL);
+  node *n = graph_add_node(w->g, "ai.onnx.preview.training", "Gradient", 1, "g", (value_id[]){a, b},
+                           b == VALUE_ABSENT ? 1 : 2, &out, 1);
+  op_test_attrs(w->g, n, attrs, owned, &n_owned);
+  n->def = ops_find("ai.onnx.preview.training", "Gradient", 1);
+  return out;
+}
+
+static ledge_status whole_expand(whole *w, value_id out, ledge_error *error) {
+  const pass_options options = {.required_only = true};
+  w->g->outputs = arena_alloc_array(&w->m->arena, 1, sizeof *w->g->outputs);
+  w->g->outputs[0] = out;
+  w->g->n_outputs = 1;
+  return passes_run(w->m, &options, error);
+}
+
+static value_id whole_name(whole *w, value_id v, const char *name) {
+  w->g->values[v].name = name;
+  return v;
+}
+
+/* A gradient at another value than the one named; by zs; and of a gradient, with a node in between. */
+static void test_operator(void) {
+  double data[2] = {0.5, -1.5}, other[2] = {2, 3};
+  const tensor in[2] = {{.dtype = LEDGE_F64, .rank = 1, .dims = {2}, .data = data},
+                        {.dtype = LEDGE_F64, .rank = 1, .dims = {2}, .data = other}};
+  ledge_error e = {0};
+  for (int round = 0; round < 3; round++) {
+    whole w = whole_begin();
+    value_id x = whole_name(&w, whole_input(&w, 2), "x"), z = whole_input(&w, 2),
+             h = whole_name(&w, whole_node(&w, "Mul", 14, x, x), "h"), d;
+    whole_name(&w, whole_node(&w, "Mul", 14, h, x), "y"); /* x^3 */
+    if (round == 0) {                                     /* at z: 3 z^2 */
+      d = whole_gradient(&w, "xs=['x'] y='y'", z, VALUE_ABSENT);
+    } else if (round == 1) { /* y = h x by h, at h = z, x as it is: x */
+      d = whole_gradient(&w, "xs=['h'] zs=['x'] y='y'", z, x);
+    } else { /* (3 x^2)^2 by x: 36 x^3 */
+      value_id first = whole_gradient(&w, "xs=['x'] y='y'", x, VALUE_ABSENT);
+      whole_name(&w, whole_node(&w, "Mul", 14, first, first), "square");
+      d = whole_gradient(&w, "xs=['x'] y='square'", x, VALUE_ABSENT);
+    }
+    if (whole_expand(&w, d, &e)) TEST_FAIL("round %d: %s", round, e.message);
+    for (int i = 0; i < 2; i++) {
+      double want = round == 0 ? 3 * other[i] * other[i] : round == 1 ? data[i] : 36 * pow(data[i], 3);
+      CHECK_NEAR(whole_at(&w, in, d, i), want, 1e-10);
+    }
+    model_destroy(w.m);
+  }
+  static const char *const wrong[] = {"xs=['x'] y='nothing'", "xs=['q'] y='x'", "xs=['x'] zs=['x'] y='x'", "y='x'"};
+  for (int i = 0; i < 4; i++) {
+    whole w = whole_begin();
+    value_id x = whole_name(&w, whole_input(&w, 2), "x"), d = whole_gradient(&w, wrong[i], x, VALUE_ABSENT);
+    CHECK_INT(whole_expand(&w, d, &e), LEDGE_ERROR_FORMAT);
+    model_destroy(w.m);
+  }
+}
+
 static void refused(const char *domain, const char *op, int version, const char *part) {
   whole w = whole_begin();
   value_id x = whole_input(&w, 2), grad, y = graph_add_value(w.g, NULL);
@@ -757,10 +819,10 @@ static void test_listed(void) {
 }
 
 TEST_MAIN({"listed", test_listed}, {"repeated_use", test_repeated_use}, {"random_graphs", test_random_graphs},
-          {"zero", test_zero}, {"training", test_training}, {"refused", test_refused}, {"memory", test_memory},
-          {"arithmetic", test_arithmetic}, {"functions", test_functions}, {"activations", test_activations},
-          {"moves", test_moves}, {"shapes", test_shapes}, {"resize", test_resize}, {"sampling", test_sampling},
-          {"reductions", test_reductions}, {"losses", test_losses}, {"products", test_products},
-          {"convolutions", test_convolutions}, {"columns", test_columns},
+          {"zero", test_zero}, {"training", test_training}, {"operator", test_operator}, {"refused", test_refused},
+          {"memory", test_memory}, {"arithmetic", test_arithmetic}, {"functions", test_functions},
+          {"activations", test_activations}, {"moves", test_moves}, {"shapes", test_shapes}, {"resize", test_resize},
+          {"sampling", test_sampling}, {"reductions", test_reductions}, {"losses", test_losses},
+          {"products", test_products}, {"convolutions", test_convolutions}, {"columns", test_columns},
           {"convolution_kernels", test_convolution_kernels}, {"norms", test_norms}, {"pools", test_pools},
           {"attention", test_attention}, {"recurrent", test_recurrent})
