@@ -1,6 +1,7 @@
 /* api/load: files of the world to values; see ledge.h, section 4. What a file is, is told by its contents; what it
  * becomes, by the recipe and by what the input declares. */
 #include "api/api.h"
+#include "base/cpu.h"
 #include "base/error.h"
 #include "base/writer.h"
 #include "formats/npy/npy.h"
@@ -351,10 +352,12 @@ static ledge_status read_stream(const char *path, writer *w, ledge_error *error)
   int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
   if (fd < 0) return error_set(error, LEDGE_ERROR_IO, "cannot open %s: %s", path, strerror(errno));
   ledge_status status = LEDGE_OK;
+  size_t most = cpu_memory_available() / 4;
+  if (most > LOAD_STREAM_BYTES_MAX) most = LOAD_STREAM_BYTES_MAX;
   ssize_t n = 1;
   while (!status && n > 0) {
-    if (w->size > LOAD_STREAM_BYTES_MAX)
-      status = error_set(error, LEDGE_ERROR_LIMIT, "it goes on after %d MiB: give a file", LOAD_STREAM_BYTES_MAX >> 20);
+    if (w->size > most)
+      status = error_set(error, LEDGE_ERROR_LIMIT, "it goes on after %zu MiB: give a file", most >> 20);
     else if (!writer_reserve(w, 1 << 16))
       status = writer_check(w, "an input", error);
     else if ((n = read(fd, w->data + w->size, 1 << 16)) > 0)

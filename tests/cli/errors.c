@@ -246,15 +246,15 @@ static void test_stdout_full(void) {
   }
 }
 
-/* A reader that goes away ends the program as it ends others. */
+/* A reader that goes away ends the program as it ends others; where who started it ignores the signal, by a message. */
 static void test_broken_pipe(void) {
-  sh("{ $LEDGE info m.onnx m.onnx m.onnx --json; echo $? > code; } | true");
-  sh("cat code");
-  CHECK(atoi(out) == 128 + SIGPIPE || atoi(out) == 0); /* 0: it was done before */
-  sh("{ sleep 0.1; $LEDGE info m.onnx; echo $? > code; } | true");
-  sh("cat code");
-  CHECK_INT(atoi(out), 128 + SIGPIPE);
-  CHECK(!*errs);
+  for (int i = 0; i < 2; i++) {
+    sh("{ %s $LEDGE info m.onnx m.onnx m.onnx --json; echo $? > code; } | true", i ? "sleep 0.1;" : "");
+    if (*errs && !strstr(errs, "Broken pipe")) TEST_FAIL("%s", errs);
+    sh("cat code");
+    int code = atoi(out);
+    CHECK(code == 128 + SIGPIPE || code == 1 || (code == 0 && !i)); /* 0: it was done before */
+  }
 }
 
 /* Ctrl-C during a long run or conversion: it ends at once, and no temporary file is left. */
@@ -279,7 +279,8 @@ static void test_shrinks(void) {
   put_model("shrink.onnx",
             "input x f32 1; const t f32 400 400 = *; s = Add t x; y = ReduceSum s | keepdims=0;"
             "output y f32 ");
-  sh("$LEDGE bench shrink.onnx --seconds 5 > bench.out & p=$!; sleep 0.4; : > shrink.onnx; wait $p");
+  sh("$LEDGE bench shrink.onnx --seconds 5 > bench.out & p=$!; "
+     "until grep -q shrink.onnx /proc/$p/maps; do sleep 0.01; done; sleep 0.3; : > shrink.onnx; wait $p");
   CHECK_INT(status, 1);
   CHECK(strstr(errs, "shrink.onnx was cut short"));
 }
