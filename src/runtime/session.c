@@ -22,6 +22,7 @@ struct plan_set {
   plan *plans[SESSION_PLANS_MAX];
   int n_plans;
   plan *active;
+  const value **captures; /* of the run that is going on: the graph's n_captures; made once */
 };
 
 typedef struct binding {
@@ -85,6 +86,7 @@ void session_destroy(session *s) {
   for (plan_set *set = s->sets, *next; set; set = next) {
     next = set->next;
     for (int i = 0; i < set->n_plans; i++) plan_destroy(set->plans[i]);
+    mem_free(set->captures);
     mem_free(set);
   }
   mem_free(s->bindings);
@@ -314,11 +316,10 @@ static ledge_status host_call(op_host *h, op_ctx *c, const graph *g, const value
     return op_fail(c, LEDGE_ERROR_FORMAT, "its subgraph '%s' has %d inputs and %d outputs instead of %d and %d",
                    g->name, g->n_inputs, g->n_outputs, n_in, n_out);
   plan_set *set = session_set(s, g), *outer = g->n_captures ? session_set(s, g->parent) : NULL;
-  const value **captures = mem_alloc_array((size_t)g->n_captures, sizeof *captures);
-  if (!set || !captures || (g->n_captures && !outer)) {
-    mem_free(captures);
+  if (set && !set->captures) set->captures = mem_alloc_array((size_t)g->n_captures, sizeof *set->captures);
+  if (!set || !set->captures || (g->n_captures && !outer))
     return error_memory(c->error, sizeof *set, "a subgraph's plans");
-  }
+  const value **captures = set->captures;
   for (int i = 0; i < g->n_captures; i++) captures[i] = &outer->active->values[g->captures[i].outer].v;
   plan *p = NULL;
   ledge_status status = set_find(s, set, in, captures, &p, c->error);
@@ -336,7 +337,6 @@ static ledge_status host_call(op_host *h, op_ctx *c, const graph *g, const value
       status = keep_in_blocks(s, &out[i], &p->values[g->outputs[i]].v, c->error);
     plan_drop(p, true);
   }
-  mem_free(captures);
   if (status)
     for (int i = 0; i < n_out; i++) value_deinit(&out[i]);
   return status;

@@ -56,6 +56,32 @@ static void test_steady_calls(void) {
   fixture_close(&f);
 }
 
+/* A loop costs the same however many rounds it makes. */
+static void test_steady_rounds(void) {
+  fixture f;
+  if (fixture_open(&f,
+                   "input x f32 N 4; input trips i64 ; const go bool = 1; a = Neg x; y = Loop trips go x ; body {"
+                   "input i i64 ; input k bool ; input v f32 any; w = Add v a; u = Mul w v; k2 = Identity k;"
+                   "output k2 bool ; output u f32 any } ; output y f32 N 4",
+                   &(ledge_session_options){.threads = 1}))
+    return;
+  float data[8];
+  int64_t trips;
+  long long few = 0;
+  ledge_tensor t = {LEDGE_I64, 0, {0}, &trips, 8};
+  fill(data, 8, 0);
+  set_input(&f, 0, floats_of(data, 2, 4, 0, 0));
+  set_input(&f, 1, t);
+  for (int i = 0; i < 6; i++) {
+    trips = i & 1 ? 40 : 4;
+    long long before = allocations();
+    run_once(&f);
+    if (i == 4) few = allocations() - before;
+    if (i == 5) CHECK_INT(allocations() - before, few);
+  }
+  fixture_close(&f);
+}
+
 /* ---- outputs ---- */
 
 static void test_reference_agrees(void) {
@@ -363,9 +389,9 @@ static void test_memory_limit_of_plans(void) {
 }
 
 TEST_MAIN({"steady state", test_steady_state}, {"steady calls", test_steady_calls},
-          {"reference agrees", test_reference_agrees}, {"outputs stand", test_outputs_stand},
-          {"last plan", test_last_plan}, {"bound outputs", test_bound_outputs}, {"failed run", test_failed_run},
-          {"defaults", test_defaults}, {"inputs in place", test_inputs_in_place},
+          {"steady rounds", test_steady_rounds}, {"reference agrees", test_reference_agrees},
+          {"outputs stand", test_outputs_stand}, {"last plan", test_last_plan}, {"bound outputs", test_bound_outputs},
+          {"failed run", test_failed_run}, {"defaults", test_defaults}, {"inputs in place", test_inputs_in_place},
           {"unaligned inputs", test_unaligned_inputs}, {"zero sizes", test_zero_sizes}, {"values", test_values},
           {"memory limit of data", test_memory_limit_of_data}, {"memory limit of both", test_memory_limit_of_both},
           {"memory limit of plans", test_memory_limit_of_plans})
