@@ -5,19 +5,12 @@
 
 #include "ops/op.h"
 
-#include <math.h>
-
 /* The elements of input i as doubles: scratch for op_scratch_free; NULL + error set when out of memory. An absent
  * input: NULL without an error (test op_in first). */
 double *real_load(op_ctx *c, const tensor *t);
 /* A zeroed scratch of n doubles. */
 static inline double *real_scratch(op_ctx *c, int64_t n) {
   return op_scratch(c, (size_t)(n > 0 ? n : 0), sizeof(double));
-}
-/* v cut to an integer; what is whole but for the rounding of a sum of doubles stays whole. */
-static inline double real_cut(double v) {
-  double r = rint(v);
-  return fabs(v - r) <= 1e-9 * fmax(1, fabs(r)) ? r : trunc(v);
 }
 /* Rounds n doubles into output tensor t. */
 void real_store(const double *v, tensor *t);

@@ -4,7 +4,7 @@
  *   coordinate x of the output -> source coordinate (coordinate_transformation_mode) -> n neighbours and their weights
  *   (mode, antialias, exclude_outside); indices beyond the edges are clamped
  *
- * Numbers pass in double and are rounded once (to integers: cut); the parts of complex numbers pass as two numbers.
+ * Numbers pass in double and are rounded once; the parts of complex numbers pass as two numbers.
  * Nearest copies elements of any type. */
 #include "ops/resize.h"
 
@@ -316,8 +316,8 @@ static ledge_status run_interpolated(op_ctx *c, const resize_plan *s) {
   }
   if (!status) {
     int64_t n = tensor_elements(&to);
-    if (dtype_is_integer(to.dtype) || to.dtype == LEDGE_BOOL)
-      for (int64_t i = 0; i < n; i++) now[i] = real_cut(now[i]);
+    if (dtype_is_integer(to.dtype))
+      for (int64_t i = 0; i < n; i++) now[i] = rint(now[i]);
     real_store(now, &to);
   }
   op_scratch_free(now);

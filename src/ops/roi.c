@@ -2,6 +2,8 @@
  * Girshick, Fast R-CNN (2015). */
 #include "ops/real.h"
 
+#include <math.h>
+
 static ledge_status roi_infer(op_ctx *c) {
   const tensor *x = op_in(c, 0), *rois = op_in(c, 1);
   int64_t count;

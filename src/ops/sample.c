@@ -124,7 +124,7 @@ static ledge_status sample_store(op_ctx *c, const sampler *s, const taps *t, con
     return at < 0 ? move_zero(c, y, to, 1) : move_run(c, y, to, x, plane + at, 1);
   }
   double v = sampler_at(s, t, x, plane, 0, 0);
-  dtype_store_f64(y->dtype, y->data, to, dtype_is_integer(y->dtype) ? real_cut(v) : v);
+  dtype_store_f64(y->dtype, y->data, to, dtype_is_integer(y->dtype) ? rint(v) : v);
   if (y->dtype == LEDGE_C64) ((float *)y->data)[2 * to + 1] = (float)sampler_at(s, t, imaginary, plane, 0, 0);
   if (y->dtype == LEDGE_C128) ((double *)y->data)[2 * to + 1] = sampler_at(s, t, imaginary, plane, 0, 0);
   return LEDGE_OK;

@@ -57,7 +57,7 @@ static const op_case resize_cases[] = {
      {"f32[1x2x2x2] -1 -0.5 1 -0.5 -1 1.5 1 1.5"}},
     {"Resize", 19, "", {"string[2] a b", "-", "f32[1] 2"}, {"string[4] a a b b"}},
     {"Resize", 19, "mode='linear'", {"c64[2] 0 0 4 8", "-", "f32[1] 2"}, {"c64[4] 0 0 1 2 3 6 4 8"}},
-    {"Resize", 19, "mode='linear'", {"i32[2] 0 9", "-", "f32[1] 2"}, {"i32[4] 0 2 6 9"}},
+    {"Resize", 19, "mode='linear'", {"i32[2] 0 9", "-", "f32[1] 2"}, {"i32[4] 0 2 7 9"}},
     {"Resize", 19, "mode='linear'", {"string[2] a b", "-", "f32[1] 2"}, {"error shape"}},
     {"GridSample",
      22,
