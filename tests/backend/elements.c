@@ -102,5 +102,23 @@ static void test_nbits(void) {
   NET_CASES(cases);
 }
 
-TEST_MAIN({"nbits", test_nbits}, {"where", test_where}, {"rearrange", test_rearrange}, {"quantize", test_quantize},
-          {"norm", test_norm})
+/* passes/clean, after passes/layout: a detection head that wants its rows last needs no transpose at its end. */
+static void test_tidy(void) {
+  static const net_case c = {
+      "x = in f32[1x3x6x6]; w = f32[4x3x1x1]; a = Conv-11 x w; t = Transpose-13 a "
+      "perm=[0,2,3,1]; s = i64[3] 1 -1 4; r = Reshape-13 t s; y = Sigmoid-13 r; out y",
+      "pointwise", 1e-5};
+  net_check(&c);
+  net t;
+  net_init(&t, &c);
+  session *s = net_run(&t, false, NULL, 1);
+  int transposes = 0;
+  for (int i = 0; s && i < session_last_plan(s)->n_steps; i++)
+    transposes += node_is(session_last_plan(s)->steps[i].ctx.node, "", "Transpose");
+  CHECK_INT(transposes, 1);
+  session_destroy(s);
+  net_deinit(&t);
+}
+
+TEST_MAIN({"tidy", test_tidy}, {"nbits", test_nbits}, {"where", test_where}, {"rearrange", test_rearrange},
+          {"quantize", test_quantize}, {"norm", test_norm})
