@@ -147,7 +147,7 @@ static void test_grouped(void) {
       {"q = in f32[1x2x48]; a = in f32[1x2x5x6]; b = in f32[1x2x5x6]; l = in i32[1] 6; t = i32[1] 7; c = f32[16x2]; s "
        "= "
        "f32[16x2]; p = in i64[1x2] 9 11; y n o = " GQA "q - - a b l t c s p num_heads=4 kv_num_heads=2 do_rotary=1 "
-                                                       "rotary_interleaved=1 local_window_size=3 softcap=2.0 "
+       "rotary_interleaved=1 local_window_size=3 softcap=2.0 "
        "scale=0.4; out y n o",
        "attention", 1e-5},
       {"q = in f32[1x2x8]; k = in f32[1x2x8]; v = in f32[1x2x8]; l = in i32[1] 1; t = i32[1] 2; e = in f32[1x1x2x2]; y "
