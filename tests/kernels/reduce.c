@@ -151,4 +151,30 @@ static void test_arg(void) {
   CHECK(y[0] == 0 && y[1] == 2 && y[2] == 2 && y[3] == 2 && y[4] == 1);
 }
 
-TEST_MAIN({"runs", test_runs}, {"columns", test_columns}, {"shapes", test_shapes}, {"arg", test_arg})
+/* Columns, many and few, against a search of one after another; with ties and NaN. */
+static void test_arg_columns(void) {
+  enum { OUTER = 2, N = 7, INNER = 300 };
+  static float x[OUTER * N * INNER];
+  static int64_t y[OUTER * INNER];
+  uint32_t seed = 1;
+  for (int i = 0; i < OUTER * N * INNER; i++) {
+    seed = seed * 1664525u + 1013904223u;
+    x[i] = seed >> 24 == 0 ? NAN : (float)(seed >> 29);
+  }
+  for (int kind = 0; kind < 4; kind++) {
+    bool min = kind & 1, last = kind & 2;
+    reduce_arg_f32(min, last, x, y, OUTER, N, INNER, NULL);
+    for (int o = 0; o < OUTER * INNER; o++) {
+      const float *column = x + o / INNER * N * INNER + o % INNER;
+      int at = 0;
+      for (int i = 1; i < N && !isnan(column[at * INNER]); i++) {
+        float v = column[i * INNER], best = column[at * INNER];
+        if (isnan(v) || (min ? v < best : v > best) || (last && v == best)) at = i;
+      }
+      CHECK_INT(y[o], at);
+    }
+  }
+}
+
+TEST_MAIN({"runs", test_runs}, {"columns", test_columns}, {"shapes", test_shapes}, {"arg", test_arg},
+          {"arg_columns", test_arg_columns})

@@ -216,9 +216,50 @@ static int64_t find_in_column(const arg_job *j, const float *x) {
   return at;
 }
 
+enum { ARG_COLUMNS = 128 }; /* that are walked side by side */
+
+/* y[c] = where column c of x, [n, inner], has its extreme, for `count` columns. A comparison with NaN is false: what is
+ * taken is what is not worse, until NaN is the best. */
+#define FIND_IN_COLUMNS(NAME, WORSE)                                                      \
+  static void NAME(const float *x, int64_t n, int64_t inner, int64_t count, int64_t *y) { \
+    float best[ARG_COLUMNS];                                                              \
+    int32_t at[ARG_COLUMNS] = {0};                                                        \
+    for (int64_t c = 0; c < count; c++) best[c] = x[c];                                   \
+    for (int32_t i = 1; i < n; i++) {                                                     \
+      const float *row = x + i * inner;                                                   \
+      for (int64_t c = 0; c < count; c++) {                                               \
+        bool take = !(row[c] WORSE best[c]) & (best[c] == best[c]);                       \
+        best[c] = take ? row[c] : best[c];                                                \
+        at[c] = take ? i : at[c];                                                         \
+      }                                                                                   \
+    }                                                                                     \
+    for (int64_t c = 0; c < count; c++) y[c] = at[c];                                     \
+  }
+FIND_IN_COLUMNS(first_largest, <=)
+FIND_IN_COLUMNS(last_largest, <)
+FIND_IN_COLUMNS(first_smallest, >=)
+FIND_IN_COLUMNS(last_smallest, >)
+
+/* Outputs [begin, end) of rows of `inner` of them. */
+static void find_in_columns(const arg_job *j, int64_t begin, int64_t end) {
+  void (*find)(const float *, int64_t, int64_t, int64_t, int64_t *) =
+      j->min ? (j->last ? last_smallest : first_smallest) : (j->last ? last_largest : first_largest);
+  while (begin < end) {
+    int64_t column = begin % j->inner, count = j->inner - column;
+    if (count > end - begin) count = end - begin;
+    if (count > ARG_COLUMNS) count = ARG_COLUMNS;
+    find(j->x + begin / j->inner * j->n * j->inner + column, j->n, j->inner, count, j->y + begin);
+    begin += count;
+  }
+}
+
 static void work_arg(void *arg, int64_t begin, int64_t end, int worker) {
   (void)worker;
   const arg_job *j = arg;
+  if (j->inner > 1 && j->n <= INT32_MAX) {
+    find_in_columns(j, begin, end);
+    return;
+  }
   for (int64_t i = begin; i < end; i++)
     j->y[i] = j->inner == 1 ? find_in_run(j, j->x + i * j->n)
                             : find_in_column(j, j->x + i / j->inner * j->n * j->inner + i % j->inner);
