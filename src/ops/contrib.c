@@ -284,8 +284,9 @@ static void expand_dims(steps *s) {
     return;
   }
   if (axis->dtype != LEDGE_I32 && axis->dtype != LEDGE_I64) steps_fail(s, op_fail_dtype(s->c, 1));
-  if (tensor_elements(axis) != 1) steps_fail(s, op_fail(s->c, LEDGE_ERROR_SHAPE, "the axis is not one number"));
-  if (x->rank >= LEDGE_MAX_RANK)
+  if (!s->status && tensor_elements(axis) != 1)
+    steps_fail(s, op_fail(s->c, LEDGE_ERROR_SHAPE, "the axis is not one number"));
+  if (!s->status && x->rank >= LEDGE_MAX_RANK)
     steps_fail(s, op_fail(s->c, LEDGE_ERROR_LIMIT, "the rank is above %d", LEDGE_MAX_RANK));
   if (!s->status) steps_fail(s, op_axis(s->c, tensor_i64(axis, 0), x->rank + 1, &at));
   for (int i = 0; !s->status && i <= x->rank; i++) dims[i] = i == at ? 1 : x->dims[i - (i > at)];
