@@ -150,7 +150,8 @@ static void ms_bias(const void *arg, int64_t b, int64_t h, int64_t i, double *ro
   const ms_shape *s = arg;
   for (int64_t j = 0; j < s->n_kv; j++) {
     if (s->mask && mask_hides(s, b, i, j)) row[j] = s->filter;
-    if (s->causal && j > i + s->n_past) row[j] = -INFINITY;
+    /* The last query sees every key, also where there are more keys than rows, as in ONNX Runtime. */
+    if (s->causal && i < s->n_q - 1 && j > i + s->n_past) row[j] = -INFINITY;
     if (s->bias) row[j] += bias_value(s->bias, b, h, i, j);
   }
 }

@@ -356,7 +356,12 @@ static void test_attention(void) {
        {"f32[1x1x1] 0", "f32[1x1x1] 5", "f32[1x1x1] 9", "-", "-", "-", "f32[1x1x4x1] 1 2 3 4", "f32[1x1x4x1] 3 0 7 7",
         "i32[1] 4"},
        {"error data"}},
-      {MS "MultiHeadAttention", /* causal, fewer keys than queries */
+      {MS "MultiHeadAttention", /* causal, more keys than queries */
+       1,
+       "num_heads=1 unidirectional=1",
+       {"f32[1x2x1] 0 0", "f32[1x3x1] 5 5 5", "f32[1x3x1] 3 6 9"},
+       {"f32[1x2x1] 3 6"}},
+      {MS "MultiHeadAttention", /* fewer */
        1,
        "num_heads=1 unidirectional=1",
        {"f32[1x3x1] 0 0 0", "f32[1x2x1] 5 5", "f32[1x2x1] 2 4"},
