@@ -20,7 +20,7 @@
 #define TESTS_PASSES_GRAD_TEST_H
 
 #include "base/rng.h"
-#include "passes/gradient.h"
+#include "passes/gradient/gradient.h"
 #include "passes/pass.h"
 #include "runtime/session.h"
 

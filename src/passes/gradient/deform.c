@@ -1,10 +1,10 @@
-/* passes/gradient_deform: the rule of DeformConv: its taps are read between pixels, as GridSample reads, and multiplied
+/* passes/gradient/deform: the rule of DeformConv: its taps are read between pixels, as GridSample reads, and multiplied
  * as MatMul multiplies. So it is written in these, and the walk goes through them.
  *
  *   p = position * stride - pad + tap * dilation + offset        [batch * offset groups, taps, out h, out w]
  *   patches = GridSample(x, p) * mask                            [batch, groups, channels of one * taps, out h * out w]
  *   y = weights [groups, out channels of one, channels of one * taps] patches + bias */
-#include "passes/gradient_back.h"
+#include "passes/gradient/back.h"
 
 static value_id joined(back *b, const value_id *parts, int n) {
   value_id v = back_emit(b, "", "Concat", GRADIENT_OPSET, parts, n);

@@ -1,5 +1,5 @@
-/* passes/gradient_back: see gradient_back.h. */
-#include "passes/gradient_back.h"
+/* passes/gradient/back: see back.h. */
+#include "passes/gradient/back.h"
 
 #include "base/error.h"
 #include "ops/propagate.h"

@@ -1,5 +1,5 @@
-/* passes/gradient_reduce: rules of reductions, softmax, normalisation by a norm, and losses. */
-#include "passes/gradient_back.h"
+/* passes/gradient/reduce: rules of reductions, softmax, normalisation by a norm, and losses. */
+#include "passes/gradient/back.h"
 
 /* The axes over which n reduces: as a value, as the attribute's list, or all. */
 typedef struct reduced {

@@ -1,4 +1,4 @@
-/* passes/gradient_shape: rules of the operators that move elements.
+/* passes/gradient/shape: rules of the operators that move elements.
  *
  * Where an operator only picks elements, it says itself which: run on the numbers of x's elements (ledge.IndexOf: 1, 2,
  * 3, ...) it gives, for each element of y, the number of the element of x that stands there; 0 where it is none of
@@ -9,7 +9,7 @@
  *   dy     p q r          ledge.ScatterAt: dx = 0 p+q 0
  *
  * The numbers depend on shapes and constants alone in most models: then they are made once, with the plan. */
-#include "passes/gradient_back.h"
+#include "passes/gradient/back.h"
 
 static bool attr_is(const node *n, const char *name, const char *otherwise, const char *want) {
   const attr *a = node_attr(n, name);

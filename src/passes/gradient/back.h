@@ -1,4 +1,4 @@
-/* passes/gradient_back: what the rules of gradient.c are made of: the state of the walk, and functions that add nodes.
+/* passes/gradient/back: what the rules of gradient.c are made of: the state of the walk, and functions that add nodes.
  *
  * A rule is called for a node of the forward graph once the gradients of its outputs are complete; it says what they
  * add to the gradients of the node's inputs:
@@ -109,11 +109,11 @@ void back_give_sum(back *b, value_id x, value_id grad);
 int back_lower_begin(back *b);
 void back_lower(back *b, int begin, const node *n, const value_id *outs, int n_outs);
 
-/* ---- the rules, in gradient_rules.def ---- */
+/* ---- the rules, in rules.def ---- */
 #define RULE(domain, op, since, rule) void gradient_##rule(back *b, const node *n);
 #define ZERO(domain, op)
 #define NONE(domain, op, reason)
-#include "passes/gradient_rules.def"
+#include "passes/gradient/rules.def"
 #undef RULE
 #undef ZERO
 #undef NONE

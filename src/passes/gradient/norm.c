@@ -1,5 +1,5 @@
-/* passes/gradient_norm: rules of normalisations and pools. */
-#include "passes/gradient_back.h"
+/* passes/gradient/norm: rules of normalisations and pools. */
+#include "passes/gradient/back.h"
 
 static value_id mean_over(back *b, value_id x, value_id axes) { return back_op2(b, "ReduceMean", x, axes); }
 

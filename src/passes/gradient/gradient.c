@@ -1,5 +1,5 @@
 /* passes/gradient: see gradient.h. Nodes between the xs and y are walked from the last to the first; each rule
- * (gradient_rules.def; what they are made of: gradient_back.h) says what its node's output gradients add to the
+ * (rules.def; what they are made of: back.h) says what its node's output gradients add to the
  * gradients of its inputs:
  *
  *   y = a * b        da += reduce(dy * b, a)     db += reduce(dy * a, b)       reduce undoes broadcasting
@@ -7,9 +7,9 @@
  *
  * An operator is one of three: it has a rule; it is constant almost everywhere or has no real output, so that its
  * gradient is zero and the walk ends there; or it is refused, with a reason. */
-#include "passes/gradient.h"
+#include "passes/gradient/gradient.h"
 
-#include "passes/gradient_back.h"
+#include "passes/gradient/back.h"
 
 #include "base/error.h"
 #include "ops/propagate.h"
@@ -27,7 +27,7 @@ static const rule_row rules[] = {
 #define RULE(domain, op, since, rule) {domain, op, since, gradient_##rule, NULL},
 #define ZERO(domain, op) {domain, op, 1, NULL, NULL},
 #define NONE(domain, op, reason) {domain, op, 1, NULL, reason},
-#include "passes/gradient_rules.def"
+#include "passes/gradient/rules.def"
 #undef RULE
 #undef ZERO
 #undef NONE

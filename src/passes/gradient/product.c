@@ -1,11 +1,11 @@
-/* passes/gradient_product: rules of MatMul, Gemm, Einsum, convolutions and attention.
+/* passes/gradient/product: rules of MatMul, Gemm, Einsum, convolutions and attention.
  *
  * A convolution is bilinear, and so are its two gradients; each of the three is a gradient of the others:
  *
  *   small = correlate(large, w)        Conv, ledge.ConvTransposeInputGrad
  *   large = spread(small, w)           ConvTranspose, ledge.ConvInputGrad
  *   w     = match(small, large)        ledge.ConvWeightGrad, ledge.ConvTransposeWeightGrad */
-#include "passes/gradient_back.h"
+#include "passes/gradient/back.h"
 
 #include <ctype.h>
 #include <math.h>

@@ -1,6 +1,6 @@
-/* passes/gradient_math: rules of the operators that work element by element: arithmetic, functions, activations,
+/* passes/gradient/math: rules of the operators that work element by element: arithmetic, functions, activations,
  * selection, casts. */
-#include "passes/gradient_back.h"
+#include "passes/gradient/back.h"
 
 /* dy where c, else 0. */
 static value_id where_or_zero(back *b, value_id c, value_id dy) { return back_where(b, c, dy, back_number(b, 0, dy)); }
