@@ -35,7 +35,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     for (size_t i = 0, n = tensor_bytes(&image); i < n; i++) sum ^= ((const uint8_t *)image.data)[i];
     volatile uint8_t sink = sum;
     (void)sink;
-    if (tensor_bytes(&image) < 4096) check_written(&image, options.color);
+    if (tensor_bytes(&image) < 4096) {
+      check_written(&image, options.color);
+      image_color to = (image_color)(data[size - 1] >> 3 & 3);
+      FUZZ_CHECK(image_convert(&image, options.color, to, &input, NULL) == LEDGE_OK);
+      FUZZ_CHECK(input.dims[2] == image_color_channels(to));
+    }
     preprocess p;
     FUZZ_CHECK(preprocess_parse("letterbox=40,crop=33x35,mean=1:2:3", &p, NULL) == LEDGE_OK);
     FUZZ_CHECK(preprocess_run(&p, &image, &input, NULL) == LEDGE_OK);

@@ -7,10 +7,11 @@
 #include <unistd.h>
 
 static char folder[] = "/tmp/ledge-fuzz-XXXXXX";
-static char weights[64];
+static char weights[64], file[64];
 
 static void remove_folder(void) {
   unlink(weights);
+  unlink(file);
   rmdir(folder);
 }
 
@@ -20,6 +21,7 @@ static void make_folder(void) {
   made = true;
   FUZZ_CHECK(mkdtemp(folder));
   snprintf(weights, sizeof weights, "%s/w.bin", folder);
+  snprintf(file, sizeof file, "%s/m.onnx", folder);
   FILE *f = fopen(weights, "wb");
   FUZZ_CHECK(f);
   for (int i = 0; i < 256; i++) putc(i, f);
@@ -50,6 +52,19 @@ static void check_written(const model *m, const onnx_options *options) {
   model_destroy(again);
 }
 
+/* The same bytes as a mapped file beside the weights. */
+static void check_file(const uint8_t *data, size_t size, ledge_status want) {
+  ledge_error e = {0};
+  model *m = NULL;
+  FILE *f = fopen(file, "wb");
+  FUZZ_CHECK(f && fwrite(data, 1, size, f) == size);
+  fclose(f);
+  ledge_status status = onnx_read_file(file, NULL, &m, &e);
+  FUZZ_CHECK(status == LEDGE_OK || (e.code == status && strstr(e.message, "m.onnx")));
+  FUZZ_CHECK(status == want || status == LEDGE_ERROR_IO); /* an empty file cannot be mapped */
+  model_destroy(m);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   storage s = {.release = release_nothing};
   /* One in four with the default limit, the others with one that is reached sooner; one in eight without a folder. */
@@ -62,6 +77,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   FUZZ_CHECK(status == LEDGE_OK || (e.code == status && e.message[0]));
   FUZZ_CHECK(status != LEDGE_ERROR_INTERNAL && status != LEDGE_ERROR_MEMORY);
   if (status == LEDGE_OK) check_written(m, &options);
+  if (size % 32 == 0 && options.folder && !options.limit_bytes) check_file(data, size, status);
   model_destroy(m);
   FUZZ_CHECK(atomic_load(&s.refs) == 1);
   return 0;
