@@ -1,21 +1,25 @@
-/* kernels/probe: the body, on the vector words of the file that includes it: PROBE_CHAINS sums, each one chain. */
+/* kernels/probe: the body, on the vector words of the file that includes it: 12 sums, each one chain. They have names,
+ * for compilers leave an array of them in memory, where every step waits for its own store. */
 #include "kernels/probe/probe.h"
 
-enum { PROBE_CHAINS = 12 };
+#define PROBE_CHAINS 12
+#define PROBE_EACH(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11)
+#define PROBE_START(i) vf sum##i = vf_set1((float)i);
+#define PROBE_STEP(i)            \
+  sum##i = vf_fma(sum##i, a, b); \
+  __asm__ volatile("" : PROBE_KEEP(sum##i)); /* neither merged nor dropped */
+#define PROBE_ADD(i) all = vf_add(all, sum##i);
 
 double PROBE_NAME(int64_t rounds);
 double PROBE_NAME(int64_t rounds) {
-  vf sum[PROBE_CHAINS], a = vf_set1(1.0000001f), b = vf_set1(1e-7f);
-  for (int i = 0; i < PROBE_CHAINS; i++) sum[i] = vf_set1((float)i);
+  vf a = vf_set1(1.0000001f), b = vf_set1(1e-7f), all = vf_set1(0);
+  PROBE_EACH(PROBE_START)
   for (int64_t r = 0; r < rounds; r++) {
-    _Pragma("GCC unroll 12") for (int i = 0; i < PROBE_CHAINS; i++) {
-      sum[i] = vf_fma(sum[i], a, b);
-      __asm__ volatile("" : PROBE_KEEP(sum[i])); /* neither merged nor dropped */
-    }
+    PROBE_EACH(PROBE_STEP)
   }
   float out[VF_LANES];
-  for (int i = 1; i < PROBE_CHAINS; i++) sum[0] = vf_add(sum[0], sum[i]);
-  vf_store(out, sum[0]);
+  PROBE_EACH(PROBE_ADD)
+  vf_store(out, all);
   double done = (double)rounds * PROBE_CHAINS * VF_LANES;
   return out[0] == 0 ? 0 : done; /* reads the sums */
 }
