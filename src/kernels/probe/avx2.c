@@ -1,5 +1,4 @@
 #include "kernels/simd/avx2.h"
 
 #define PROBE_NAME probe_f32__avx2
-#define PROBE_KEEP "+x"
 #include "kernels/probe/probe_body.h"

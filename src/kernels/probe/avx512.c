@@ -1,5 +1,4 @@
 #include "kernels/simd/avx512.h"
 
 #define PROBE_NAME probe_f32__avx512
-#define PROBE_KEEP "+v"
 #include "kernels/probe/probe_body.h"

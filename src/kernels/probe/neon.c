@@ -1,5 +1,4 @@
 #include "kernels/simd/neon.h"
 
 #define PROBE_NAME probe_f32__neon
-#define PROBE_KEEP "+w"
 #include "kernels/probe/probe_body.h"
