@@ -531,11 +531,9 @@ static ledge_status bnb4_read(op_ctx *c, bnb4 *s) {
 static ledge_status bnb4_infer(op_ctx *c) {
   bnb4 s;
   TRY(bnb4_read(c, &s));
-  const tensor *a = op_in(c, 0);
-  int64_t dims[LEDGE_MAX_RANK];
-  memcpy(dims, a->dims, sizeof dims);
-  dims[a->rank - 1] = s.n;
-  return op_shape(c, 0, a->dtype, a->rank, dims);
+  tensor a = *op_in(c, 0);
+  a.dims[a.rank - 1] = s.n;
+  return op_shape(c, 0, a.dtype, a.rank, a.dims);
 }
 
 static ledge_status bnb4_run(op_ctx *c) {

@@ -169,7 +169,7 @@ static ledge_status convtranspose_run(op_ctx *c) {
 /* ---- pools ---- */
 
 static ledge_status pool_infer(op_ctx *c) {
-  pooling_shape s;
+  pooling_shape s = {0};
   const tensor *x = op_in(c, 0);
   TRY(fused_pooling_shape(c, x, true, &s));
   return image_shape(c, s.batch, x->rank - 2, x->rank == 3 ? &s.out_w : (int64_t[]){s.out_h, s.out_w}, s.channels);

@@ -101,7 +101,7 @@ static ledge_status gemm_product(op_ctx *c, product *p) {
 }
 
 static ledge_status gemm_infer(op_ctx *c) {
-  product p;
+  product p = {0};
   TRY(gemm_product(c, &p));
   return op_shape(c, 0, op_in(c, 0)->dtype, 2, (int64_t[]){p.m, p.n});
 }

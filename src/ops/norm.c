@@ -224,7 +224,7 @@ static ledge_status group_infer(op_ctx *c) {
 }
 
 static ledge_status group_run(op_ctx *c) {
-  group_shape s;
+  group_shape s = {0};
   TRY(group_read(c, &s));
   const tensor *x = op_in(c, 0), *scale = op_in(c, 1), *bias = op_in(c, 2);
   tensor *y = op_out(c, 0);

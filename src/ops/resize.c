@@ -97,7 +97,7 @@ static ledge_status read_roi(op_ctx *c, const tensor *roi, const int *axes, int 
  * Resize 11 on: roi, scales, sizes. */
 ledge_status resize_read(op_ctx *c, resize_plan *s) {
   const tensor *x = op_in(c, 0);
-  int axes[LEDGE_MAX_RANK], n_axes;
+  int axes[LEDGE_MAX_RANK], n_axes = 0;
   double scales[LEDGE_MAX_RANK];
   int64_t sizes[LEDGE_MAX_RANK], count = 0;
   *s = (resize_plan){0};

@@ -48,7 +48,7 @@ static ledge_status roi_run(op_ctx *c) {
   tensor *y = op_out(c, 0);
   int64_t channels = x->dims[1], h = x->dims[2], w = x->dims[3], rows = y->dims[2], columns = y->dims[3], at = 0;
   for (int64_t r = 0; r < y->dims[0]; r++) {
-    int64_t batch, edge[4], top, bottom, left, right;
+    int64_t batch = 0, edge[4], top, bottom, left, right;
     TRY(roi_read(c, r, &batch, edge));
     for (int64_t o = 0; o < channels * rows * columns; o++, at++) {
       int64_t plane = (batch * channels + o / (rows * columns)) * h * w;

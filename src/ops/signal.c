@@ -53,12 +53,10 @@ static ledge_status dft_infer(op_ctx *c) {
   dft_shape s;
   ledge_status status = dft_read(c, &s);
   if (status) return status;
-  const tensor *x = op_in(c, 0);
-  int64_t dims[LEDGE_MAX_RANK];
-  memcpy(dims, x->dims, sizeof dims);
-  dims[s.axis] = s.out;
-  dims[x->rank - 1] = s.parts_out;
-  return op_shape(c, 0, x->dtype, x->rank, dims);
+  tensor x = *op_in(c, 0);
+  x.dims[s.axis] = s.out;
+  x.dims[x.rank - 1] = s.parts_out;
+  return op_shape(c, 0, x.dtype, x.rank, x.dims);
 }
 
 /* The spectrum of a real signal is its own mirror: the half that is not stored. */

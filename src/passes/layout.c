@@ -243,7 +243,7 @@ static bool listed(const char *op, const char *const *list, size_t n) {
 
 /* A constant of rank <= `rank` in channels-last order; elements of 4 or 8 bytes. */
 static value_id permuted_constant(layout *l, const tensor *t, int rank) {
-  int64_t first[LEDGE_MAX_RANK], dims[LEDGE_MAX_RANK], strides[LEDGE_MAX_RANK], at[LEDGE_MAX_RANK] = {0};
+  int64_t first[LEDGE_MAX_RANK] = {0}, dims[LEDGE_MAX_RANK], strides[LEDGE_MAX_RANK], at[LEDGE_MAX_RANK] = {0};
   for (int i = 0; i < rank; i++) first[i] = i < rank - t->rank ? 1 : t->dims[i - (rank - t->rank)];
   int64_t own[LEDGE_MAX_RANK];
   shape_strides(rank, first, own);

@@ -54,7 +54,7 @@ static ledge_status parse_signature(onnx_in *in, onnx_function *f) {
 }
 
 static ledge_status scratch_text(onnx_in *in, reader r, const char *what, const char **ret) {
-  char *copy;
+  char *copy = NULL;
   TRY(onnx_check_name(r, what, in->error));
   TRY(scratch(in, r.size + 1, 1, &copy));
   if (r.size) memcpy(copy, r.data, r.size);

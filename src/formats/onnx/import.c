@@ -56,7 +56,7 @@ ledge_status onnx_name(onnx_in *in, reader r, const char *what, const char **ret
 }
 
 ledge_status onnx_text(onnx_in *in, reader r, const char *what, const char **ret) {
-  char *copy;
+  char *copy = NULL;
   if (r.size && memchr(r.data, 0, r.size))
     return error_set_at(in->error, LEDGE_ERROR_FORMAT, reader_offset(&r),
                         "%s at byte %llu holds a zero byte: the file is damaged", what,
@@ -380,7 +380,7 @@ static ledge_status declare_inputs(onnx_in *in, onnx_scope *s, reader r, size_t 
 static ledge_status declare_initialiser(onnx_in *in, onnx_scope *s, reader name, const tensor *t, reader whole) {
   value_id v;
   int32_t there;
-  tensor *kept;
+  tensor *kept = NULL;
   graph *g = s->g;
   if (!name.size)
     return error_set_at(in->error, LEDGE_ERROR_FORMAT, reader_offset(&name),
