@@ -18,9 +18,10 @@ demo: all
 test: all
 	@tools/test $(BUILD)
 
-# Latency, memory and share of the machine's peak on the models that ledge ships and those named in MODELS=...
+# Latency, memory and share of the machine's peak against the peers that are installed, on the models that ledge ships and
+# those named in MODELS=... (bench/README.md). BENCH_OPTIONS='--rounds 9 --seconds 2' for more than the minute a model.
 bench: all
-	@bench/run $(BUILD) $(MODELS)
+	@bench/run $(BUILD) $(BENCH_OPTIONS) $(MODELS)
 
 # A minute for each parser; SECONDS=3600 for the long one.
 fuzz: | packages
