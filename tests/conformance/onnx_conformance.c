@@ -157,7 +157,7 @@ static bool read_value(const char *path, const graph_type *type, value *v, verdi
 
 static bool run_data_set(session *s, const model *m, const char *folder, const override *o, verdict *why) {
   const graph *g = m->graph;
-  char path[PATH_BYTES];
+  char path[PATH_BYTES + 32];
   value *inputs = calloc((size_t)g->n_inputs + 1, sizeof *inputs);
   const value **given = calloc((size_t)g->n_inputs + 1, sizeof *given);
   ledge_error e = {0};
