@@ -6,7 +6,7 @@
 #include "ledge/ledge.h"
 #include "options.h"
 
-extern const verb verb_info, verb_run, verb_bench, verb_convert, verb_cpu;
+extern const verb verb_info, verb_run, verb_bench, verb_convert, verb_cpu, verb_cache;
 
 /* "ledge: MESSAGE" on stderr; returns CLI_FAILED. */
 int cli_fail(const ledge_error *error);

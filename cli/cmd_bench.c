@@ -10,7 +10,7 @@ typedef struct bench_options {
   double seconds, deadline_ms;
   size_t memory_limit;
   text_list shapes, ints;
-  bool json, profile, quiet, reference, allow_links;
+  bool json, profile, quiet, reference, allow_links, no_cache;
   const char *no_pass;
 } bench_options;
 
@@ -161,6 +161,7 @@ static void print_json(const bench_options *o, const bench_result *r, const prof
   json_key(&j, "peak_rss_bytes"), json_int(&j, (int64_t)r->peak_rss);
   json_key(&j, "planned_bytes"), json_int(&j, (int64_t)(r->memory.planned_bytes + r->memory.folded_bytes));
   json_key(&j, "packed_bytes"), json_int(&j, (int64_t)r->memory.packed_bytes);
+  json_key(&j, "cached_bytes"), json_int(&j, (int64_t)r->memory.cached_bytes);
   json_key(&j, "dynamic_bytes"), json_int(&j, (int64_t)r->memory.dynamic_bytes);
   json_key(&j, "multiply_adds"), json_real(&j, r->multiply_adds);
   if (peak > 0)
@@ -206,7 +207,9 @@ static int bench(const bench_options *o, const char *path) {
                               .reference = o->reference};
   double start = cli_now_ms();
   ledge_status status = ledge_model_open(
-      path, &(ledge_model_options){.disable_passes = o->no_pass, .allow_links = o->allow_links}, &m, &error);
+      path,
+      &(ledge_model_options){.disable_passes = o->no_pass, .allow_links = o->allow_links, .no_cache = o->no_cache}, &m,
+      &error);
   if (!status) status = ledge_session_create(m, &so, &s, &error);
   double made = cli_now_ms();
   if (!status) status = cli_inputs_make(m, &o->shapes, &o->ints, (uint64_t)o->seed, &inputs, &error);
@@ -254,6 +257,7 @@ static int bench_main(const verb *v, int argc, char **argv) {
       {"no-pass", OPTION_TEXT, &o.no_pass, "NAMES", "graph passes to leave out, separated by commas; all: none runs"},
       {"allow-links", OPTION_FLAG, &o.allow_links, NULL,
        "external data may lie behind links that leave the model's folder"},
+      {"no-cache", OPTION_FLAG, &o.no_cache, NULL, "pack the weights anew: neither read nor write the cache of them"},
       {"reference", OPTION_FLAG, &o.reference, NULL, "run the plain reference of every operator (slow)"},
       {"json", OPTION_FLAG, &o.json, NULL, "one line of JSON"},
       {"quiet", OPTION_FLAG, &o.quiet, NULL, "nothing but the result"},

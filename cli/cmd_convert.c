@@ -15,7 +15,8 @@ static int convert(const convert_options *o, const char *in, const char *out) {
   size_t n = strlen(out);
   if (n < 5 || strcmp(out + n - 5, ".onnx"))
     return cli_failf("%s: the output's name must end in .onnx, the format that this version writes", out);
-  ledge_status status = ledge_model_open(in, &(ledge_model_options){.allow_links = o->allow_links}, &m, &error);
+  ledge_status status =
+      ledge_model_open(in, &(ledge_model_options){.allow_links = o->allow_links, .no_cache = true}, &m, &error);
   if (!status) status = ledge_model_save(m, out, &(ledge_save_options){o->simplify, o->external}, &error);
   if (!status && !o->quiet) {
     ledge_model_summary before, after;

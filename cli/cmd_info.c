@@ -197,7 +197,7 @@ static void print_json(const info_state *s) {
 static int info(const info_options *o, const char *path) {
   ledge_error error = {.message = ""};
   info_state s = {.o = o, .path = path};
-  if (ledge_model_open(path, &(ledge_model_options){.allow_links = o->allow_links}, &s.model, &error))
+  if (ledge_model_open(path, &(ledge_model_options){.allow_links = o->allow_links, .no_cache = true}, &s.model, &error))
     return cli_fail(&error);
   ledge_model_summarize(s.model, &s.summary);
   int status = CLI_OK;

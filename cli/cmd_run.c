@@ -12,7 +12,7 @@ typedef struct run_options {
   size_t memory_limit;
   text_list inputs, recipes;
   const char *output, *labels;
-  bool json, quiet, allow_links, reference;
+  bool json, quiet, allow_links, reference, no_cache;
 } run_options;
 
 typedef struct run_state {
@@ -131,7 +131,8 @@ static ledge_status run_all(run_state *s, char **files, int n_files) {
                               .seed = (uint64_t)s->o->seed,
                               .reference = s->o->reference};
   ledge_status status =
-      ledge_model_open(files[0], &(ledge_model_options){.allow_links = s->o->allow_links}, &s->model, &s->error);
+      ledge_model_open(files[0], &(ledge_model_options){.allow_links = s->o->allow_links, .no_cache = s->o->no_cache},
+                       &s->model, &s->error);
   if (status) return status;
   s->inputs = calloc(ledge_model_input_count(s->model) + 1, sizeof *s->inputs);
   if (!s->inputs) return fail(s, LEDGE_ERROR_MEMORY, "out of memory", files[0]);
@@ -171,6 +172,7 @@ static int run_main(const verb *v, int argc, char **argv) {
       {"seed", OPTION_INT, &o.seed, "N", "of operators that draw random numbers"},
       {"allow-links", OPTION_FLAG, &o.allow_links, NULL,
        "external data may lie behind links that leave the model's folder"},
+      {"no-cache", OPTION_FLAG, &o.no_cache, NULL, "pack the weights anew: neither read nor write the cache of them"},
       {"reference", OPTION_FLAG, &o.reference, NULL, "run the plain reference of every operator (slow)"},
       {"json", OPTION_FLAG, &o.json, NULL, "a JSON document instead of tables"},
       {"quiet", OPTION_FLAG, &o.quiet, NULL, "print nothing but errors"},

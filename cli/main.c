@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const verb *const verbs[] = {&verb_info, &verb_run, &verb_bench, &verb_convert, &verb_cpu};
+static const verb *const verbs[] = {&verb_info, &verb_run, &verb_bench, &verb_convert, &verb_cpu, &verb_cache};
 enum { N_VERBS = sizeof verbs / sizeof *verbs };
 
 static void print_usage(FILE *out) {

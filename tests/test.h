@@ -50,6 +50,7 @@ static const char *test_now_;
 
 static int test_main_(const test_case *cases, size_t n, int argc, char **argv) {
   int passed = 0, failed = 0;
+  setenv("XDG_CACHE_HOME", "/dev/null", 1); /* the user's cache of weights is not for tests */
   for (size_t i = 0; i < n; i++) {
     if (argc > 1 && !strstr(cases[i].name, argv[1])) continue;
     test_failures_ = 0;

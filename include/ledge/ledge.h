@@ -50,6 +50,7 @@ typedef struct ledge_model_options {
       *operators; /* the program's own operators, looked at before ledge's; must outlive the model */
   size_t n_operators;
   const char *disable_passes; /* names of graph passes, separated by commas, that are not to run; "all" for none */
+  bool no_cache;              /* packed weights are neither read from the cache nor written to it: section 4 */
 } ledge_model_options;
 
 /* Opens a model file (ONNX). The file is mapped: it must stay unchanged while the model is open. */
@@ -181,6 +182,7 @@ typedef struct ledge_memory {
   size_t packed_bytes;  /* weights packed for kernels, shared by the model's sessions */
   size_t dynamic_bytes; /* the most that values sized by data took so far */
   bool exact;           /* no value's size depends on data */
+  size_t cached_bytes;  /* of packed_bytes, what is mapped from the cache and shared by all processes */
 } ledge_memory;
 LEDGE_API void ledge_session_memory(const ledge_session *session, ledge_memory *ret);
 LEDGE_API int ledge_session_threads(const ledge_session *session);
@@ -235,6 +237,29 @@ LEDGE_API LEDGE_MUST_USE ledge_status ledge_value_load(const char *path, const c
 /* Writes a tensor as .npy, atomically. */
 LEDGE_API LEDGE_MUST_USE ledge_status ledge_tensor_save_npy(const ledge_tensor *tensor, const char *path,
                                                             ledge_error *error);
+
+/* The cache of packed weights: what the kernels make of a model's weights is kept in $XDG_CACHE_HOME/ledge, else
+ * ~/.cache/ledge, the first time that a model opened by ledge_model_open is planned, and mapped from there afterwards:
+ * it starts sooner, and processes that run the same model share it. A model that changes is packed anew. The files used
+ * longest ago go when all together would pass the environment's LEDGE_CACHE_LIMIT (500M, 2G; 0: no cache), 1 GiB by
+ * default. There is none where that folder cannot be made, or others may write to it. */
+typedef struct ledge_cache ledge_cache;
+typedef struct ledge_cache_entry {
+  const char *name;  /* of the file in the folder */
+  const char *model; /* the model that it was made for; NULL where the file is damaged */
+  uint64_t bytes;
+  int64_t used_s; /* when it was last opened: seconds since 1970 */
+  bool current;   /* written by this build of ledge on this processor: others are not read */
+} ledge_cache_entry;
+/* The files that there are now, most recently used first. */
+LEDGE_API LEDGE_MUST_USE ledge_status ledge_cache_open(ledge_cache **ret, ledge_error *error);
+LEDGE_API void ledge_cache_close(ledge_cache *cache);               /* NULL passes */
+LEDGE_API const char *ledge_cache_folder(const ledge_cache *cache); /* "" where there is no cache */
+LEDGE_API uint64_t ledge_cache_limit(const ledge_cache *cache);
+LEDGE_API size_t ledge_cache_count(const ledge_cache *cache);
+LEDGE_API bool ledge_cache_get(const ledge_cache *cache, size_t i, ledge_cache_entry *ret); /* false past the end */
+/* Removes file i. Processes that have it mapped keep it until they end. */
+LEDGE_API LEDGE_MUST_USE ledge_status ledge_cache_remove(ledge_cache *cache, size_t i, ledge_error *error);
 
 /* What this machine is, for `ledge cpu` and reports. Strings are static. */
 typedef struct ledge_machine {

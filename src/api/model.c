@@ -55,7 +55,7 @@ ledge_status api_check_files(const ledge_model *m, ledge_error *error) {
     const file_map *map = storage_map(m->read->keep[i]);
     if (map && file_map_damaged(map)) damaged = map;
   }
-  if (!damaged) return LEDGE_OK;
+  if (!damaged) return weight_store_check(m->weights, error);
   return error_set(error, LEDGE_ERROR_CHANGED,
                    "%s was cut short while it was in use: open it again, and replace a file in use by renaming a new "
                    "one over it",
@@ -105,6 +105,23 @@ static ledge_status add_operators(ledge_model *m, const ledge_model_options *opt
   return LEDGE_OK;
 }
 
+/* Packings of a model's files are cached; of what comes by a descriptor or from memory, nobody says that it stays. */
+static void use_cache(ledge_model *m) {
+  file_map **files = mem_alloc_array((size_t)m->read->n_keep + 1, sizeof *files);
+  char *path = realpath(file_map_path(m->map), NULL);
+  int n = 0;
+  if (files) files[n++] = m->map;
+  for (int i = 0; files && i < m->read->n_keep; i++) {
+    file_map *map = storage_map(m->read->keep[i]);
+    bool seen = !map;
+    for (int k = 0; k < n; k++) seen = seen || files[k] == map;
+    if (!seen) files[n++] = map;
+  }
+  if (files) weight_store_set_cache(m->weights, files, n, path ? path : file_map_path(m->map));
+  free(path);
+  mem_free(files);
+}
+
 static ledge_status model_build(file_map *map, const char *folder, const ledge_model_options *options,
                                 ledge_model **ret, ledge_error *error) {
   static const ledge_model_options defaults;
@@ -149,9 +166,13 @@ ledge_status ledge_model_open(const char *path, const ledge_model_options *optio
     file_map_unref(map);
     return error_memory(error, strlen(path), "a path");
   }
-  ledge_status status = model_build(map, options && options->folder ? options->folder : folder, options, ret, error);
+  ledge_model *m = NULL;
+  ledge_status status = model_build(map, options && options->folder ? options->folder : folder, options, &m, error);
   mem_free(folder);
-  return status;
+  if (status) return status;
+  if (!options || !options->no_cache) use_cache(m);
+  *ret = m;
+  return LEDGE_OK;
 }
 
 ledge_status ledge_model_open_fd(int fd, const ledge_model_options *options, ledge_model **ret, ledge_error *error) {

@@ -258,7 +258,8 @@ static const plan *current_plan(const ledge_session *s) {
 
 void ledge_session_memory(const ledge_session *s, ledge_memory *ret) {
   const plan *p = current_plan(s);
-  *ret = (ledge_memory){.packed_bytes = weight_store_bytes(s->model->weights)};
+  *ret = (ledge_memory){.packed_bytes = weight_store_bytes(s->model->weights),
+                        .cached_bytes = weight_store_mapped_bytes(s->model->weights)};
   if (!p) return;
   ret->planned_bytes = p->arena_bytes;
   ret->folded_bytes = p->folded_bytes;

@@ -5,11 +5,13 @@
  * operator's reference runs. cpu/ is the only backend yet.
  *
  * Weights are packed once a model, not once a session or shape: the store keeps what was made of a constant under the
- * constant's address, the packing's name and its parameters.
+ * constant's address, the packing's name and its parameters. A model read from a file has its packings in the cache
+ * too (backend/cache.h), from where they are mapped when it is opened again.
  */
 #ifndef BACKEND_BACKEND_H
 #define BACKEND_BACKEND_H
 
+#include "base/map.h"
 #include "ops/op.h"
 
 typedef struct weight_store weight_store;
@@ -20,18 +22,43 @@ weight_store *weight_store_create(void); /* refs = 1; NULL when out of memory */
 weight_store *weight_store_ref(weight_store *s);
 void weight_store_unref(weight_store *s);
 size_t weight_store_bytes(weight_store *s);
-/* The packing of `key` (the address of the constant's elements) named `kind` with params[n_params] (n_params <= 16):
- * made by pack(arg, dst) on the first call, the same memory afterwards. Any thread. The memory is the store's. */
-ledge_status weight_store_get(weight_store *s, const void *key, const char *kind, const int64_t *params, int n_params,
-                              size_t bytes, weight_pack_fn pack, const void *arg, const void **ret, ledge_error *error);
+size_t weight_store_mapped_bytes(weight_store *s); /* of them, those that lie in the cache's file */
+
+enum { WEIGHT_PARAMS_MAX = 16, WEIGHT_WITH_MAX = 3 };
+
+/* What is made of a constant. Two packings of it are the same if all of this but pack and arg is: so it says whatever
+ * pack's result hangs on, in values that mean the same in another process (addresses belong into variant and with). */
+typedef struct weight_packing {
+  const char *kind; /* static storage */
+  const int64_t *params;
+  int n_params;
+  const void *variant;                 /* the kernel's row in a static table; NULL: pack knows but one */
+  const tensor *with[WEIGHT_WITH_MAX]; /* other constants that go into it; NULL: none */
+  size_t bytes;
+  weight_pack_fn pack;
+  const void *arg;
+} weight_packing;
+
+/* The packing of the constant data[bytes]: made by p->pack(p->arg, dst) on the first call, the same memory afterwards.
+ * Any thread. The memory is the store's, and is read only. */
+ledge_status weight_store_get(weight_store *s, const void *data, size_t bytes, const weight_packing *p,
+                              const void **ret, ledge_error *error);
 /* weight_store_get for the elements of a constant tensor, which is hardly read again once it is packed: the pages of a
  * mapped file that it stands in are given back to the system, which reads them anew if they are. */
-ledge_status weight_store_pack(weight_store *s, const tensor *t, const char *kind, const int64_t *params, int n_params,
-                               size_t bytes, weight_pack_fn pack, const void *arg, const void **ret,
+ledge_status weight_store_pack(weight_store *s, const tensor *t, const weight_packing *p, const void **ret,
                                ledge_error *error);
 /* t's elements where loads of their type may read them: t->data itself, or a copy that the store keeps as it does a
  * packing. */
 ledge_status weight_store_aligned(weight_store *s, const tensor *t, void **ret, ledge_error *error);
+
+/* From now on packings come from the cache where it has them, if these files, in which the model's constants lie, may
+ * be cached (else nothing changes). `path`: the model's, for lists. Before the first packing. */
+void weight_store_set_cache(weight_store *s, file_map *const *files, int n_files, const char *path);
+/* After a plan: the first time, a thread begins to write to the cache what was packed and is not in it. What is packed
+ * later is written when the store goes, which waits for the thread. Whatever fails there leaves the cache as it was. */
+void weight_store_save(weight_store *s);
+/* LEDGE_ERROR_CHANGED where the cache's file was cut short after packings were taken from it. */
+ledge_status weight_store_check(const weight_store *s, ledge_error *error);
 
 typedef struct kernel {
   op_fn run;            /* NULL: declined, the reference runs */

@@ -19,6 +19,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 /* A page is patched once, or by several threads that met it at the same moment. Faults that come back all the same have
@@ -164,7 +166,9 @@ static file_identity map_identity_of(const struct stat *s) {
                          .inode = (uint64_t)s->st_ino,
                          .bytes = (uint64_t)s->st_size,
                          .mtime_s = (int64_t)s->st_mtim.tv_sec,
-                         .mtime_ns = (int64_t)s->st_mtim.tv_nsec};
+                         .mtime_ns = (int64_t)s->st_mtim.tv_nsec,
+                         .ctime_s = (int64_t)s->st_ctim.tv_sec,
+                         .ctime_ns = (int64_t)s->st_ctim.tv_nsec};
 }
 
 static ledge_status map_check_kind(const char *name, const struct stat *s, ledge_error *error) {
@@ -297,6 +301,31 @@ bool file_map_identity(const file_map *m, file_identity *ret_identity) {
   if (m->fd < 0) return false;
   *ret_identity = m->identity;
   return true;
+}
+
+bool file_map_identity_now(const file_map *m, file_identity *ret_identity) {
+  struct stat s;
+  if (m->fd < 0 || fstat(m->fd, &s)) return false;
+  *ret_identity = map_identity_of(&s);
+  return true;
+}
+
+bool file_map_identity_tells(const file_map *m) {
+  /* ext2 to ext4, XFS, Btrfs, F2FS, tmpfs, overlayfs, ZFS, UBIFS, bcachefs */
+  static const uint32_t file_systems[] = {0xef53,     0x58465342, 0x9123683e, 0xf2f52010, 0x01021994,
+                                          0x794c7630, 0x2fc12fc1, 0x24051905, 0xca451a4e};
+  enum { SETTLED_MS = 250 }; /* many ticks of the clock that the times are taken from */
+  struct statfs fs;
+  struct timespec now;
+  const file_identity *i = &m->identity;
+  bool known = false;
+  if (m->fd < 0 || fstatfs(m->fd, &fs) || clock_gettime(CLOCK_REALTIME, &now)) return false;
+  for (size_t k = 0; k < sizeof file_systems / sizeof *file_systems; k++)
+    known = known || (uint32_t)fs.f_type == file_systems[k];
+  int64_t now_s = (int64_t)now.tv_sec, ms = now.tv_nsec / 1000000;
+  bool settled = i->ctime_s < now_s - 3600 ||
+                 (i->ctime_s <= now_s && (now_s - i->ctime_s) * 1000 + ms - i->ctime_ns / 1000000 > SETTLED_MS);
+  return known && i->ctime_ns && settled;
 }
 
 void file_map_drop(const file_map *m, size_t offset, size_t bytes) {

@@ -13,10 +13,10 @@
 
 typedef struct file_map file_map;
 
-/* What tells whether two looks at a file saw the same one. */
+/* What tells whether two looks at a file saw the same one. No call sets ctime, the time of the inode's last change. */
 typedef struct file_identity {
   uint64_t device, inode, bytes;
-  int64_t mtime_s, mtime_ns;
+  int64_t mtime_s, mtime_ns, ctime_s, ctime_ns;
 } file_identity;
 
 /* Maps a regular file for reading. A folder, pipe or device is LEDGE_ERROR_IO. An empty file has size 0. refs = 1. */
@@ -41,6 +41,12 @@ bool file_map_changed(const file_map *m);
 ledge_status file_map_check(const file_map *m, ledge_error *error);
 /* As it was when mapped; false for borrowed memory. */
 bool file_map_identity(const file_map *m, file_identity *ret_identity);
+/* As it is now; a system call. */
+bool file_map_identity_now(const file_map *m, file_identity *ret_identity);
+/* Whether that identity is this file's with these contents and no other's: the file lies on a local file system that
+ * keeps the time of each change to the nanosecond, and has been left alone for longer than such a clock ticks. Not so
+ * on images that are built (all times alike), on network file systems, on FAT. */
+bool file_map_identity_tells(const file_map *m);
 /* Lets the system take back the memory of the whole pages of [offset, offset + bytes): they are read anew if touched.
  */
 void file_map_drop(const file_map *m, size_t offset, size_t bytes);

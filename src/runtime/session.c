@@ -177,6 +177,7 @@ static ledge_status set_find(session *s, plan_set *set, const value *const *inpu
   }
   plan *p;
   TRY(plan_create(set->graph, inputs, captures, &s->plan_options, &p, error));
+  weight_store_save(s->weights);
   plan_attach(s, p);
   p->used = ++s->ticks;
   plan_set *old;

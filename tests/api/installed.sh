@@ -1,6 +1,7 @@
 #!/bin/sh
 # An example compiles and runs from the installed files alone. Usage: installed.sh BUILD SOURCE
 set -eu
+export XDG_CACHE_HOME=/dev/null # the user's cache of weights is not for tests
 build=$1
 source=$2
 prefix=$(mktemp -d)

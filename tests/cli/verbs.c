@@ -56,6 +56,10 @@ static void test_usage(void) {
       {"$LEDGE info net.onnx --threads -1", 2, "--threads"},
       {"$LEDGE run net.onnx --top -1", 2, "--top"},
       {"$LEDGE run net.onnx --threads 1000", 1, "256"},
+      {"$LEDGE cache", 0, "0 files"},
+      {"$LEDGE cache net.onnx", 2, "no 'net.onnx'"},
+      {"$LEDGE cache clear all", 2, "argument"},
+      {"$LEDGE cache --no-cache", 2, "unknown option 'no-cache'"},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     sh("%s", cases[i].command);
@@ -68,9 +72,9 @@ static void test_usage(void) {
 
 /* Each verb's --help shows its options and examples, and the manual page knows each of those options. */
 static void test_help(void) {
-  static const char *const verbs[] = {"info", "run", "bench", "convert", "cpu"};
+  static const char *const verbs[] = {"info", "run", "bench", "convert", "cpu", "cache"};
   char *page = read_whole("docs/ledge.1", NULL);
-  for (int v = 0; v < 5; v++) {
+  for (int v = 0; v < 6; v++) {
     sh("$LEDGE %s --help", verbs[v]);
     CHECK_INT(status, 0);
     CHECK(!*errs);
@@ -96,8 +100,8 @@ static void test_help(void) {
 /* What the manual page promises, the verbs know. */
 static void test_manual(void) {
   char *page = read_whole("docs/ledge.1", NULL), *all = calloc(1, 1);
-  static const char *const verbs[] = {"info", "run", "bench", "convert", "cpu"};
-  for (int v = 0; v < 5; v++) {
+  static const char *const verbs[] = {"info", "run", "bench", "convert", "cpu", "cache"};
+  for (int v = 0; v < 6; v++) {
     sh("$LEDGE %s --help", verbs[v]);
     all = realloc(all, strlen(all) + out_size + 1);
     strcat(all, out);
@@ -377,6 +381,39 @@ static void test_isa(void) {
   }
 }
 
+/* Packed weights are written by run and bench, not by info or --no-cache; listed; used; cleared. */
+static void test_cache(void) {
+  put_model("packs.onnx", "input x f32 1 320; const w f32 320 320 = *; y = MatMul x w; output y f32 1 320");
+  sh("sleep 0.3; $LEDGE bench packs.onnx --seconds 0 --json"); /* the times of files tick */
+  CHECK(js_real("packed_bytes") >= 320 * 320 * 4);
+  CHECK_INT((int)js_real("cached_bytes"), 0);
+  sh("mkdir -m 700 cache; export XDG_CACHE_HOME=$PWD/cache; $LEDGE info packs.onnx --memory-limit 1G &&"
+     "$LEDGE bench packs.onnx --seconds 0 --no-cache && $LEDGE cache --json");
+  CHECK_INT(status, 0);
+  CHECK(!exists("cache/ledge"));
+  sh("export XDG_CACHE_HOME=$PWD/cache; $LEDGE bench packs.onnx --seconds 0 >first && $LEDGE cache --json");
+  CHECK_INT(status, 0);
+  CHECK(js_valid());
+  CHECK(strstr(js_text("folder"), "/cache/ledge") && strstr(js_text("files.0.model"), "/packs.onnx"));
+  CHECK(js_real("files.0.bytes") >= 320 * 320 * 4 && js_real("bytes") == js_real("files.0.bytes"));
+  CHECK_STR(js_raw("files.0.current"), "true");
+  CHECK_INT((int)js_real("limit_bytes"), 1 << 30);
+  sh("export XDG_CACHE_HOME=$PWD/cache; $LEDGE bench packs.onnx --seconds 0 --json");
+  CHECK(js_real("cached_bytes") >= 320 * 320 * 4);
+  sh("export XDG_CACHE_HOME=$PWD/cache; $LEDGE bench packs.onnx --seconds 0 --json --no-cache");
+  CHECK_INT((int)js_real("cached_bytes"), 0);
+  sh("export XDG_CACHE_HOME=$PWD/cache LEDGE_ISA=scalar; $LEDGE bench packs.onnx --seconds 0 --json");
+  CHECK_INT((int)js_real("cached_bytes"), 0); /* other kernels */
+  sh("export XDG_CACHE_HOME=$PWD/cache; $LEDGE cache");
+  CHECK(strstr(out, "2 files") && strstr(out, "packs.onnx") && strstr(out, "of 1.0 GiB"));
+  sh("export XDG_CACHE_HOME=$PWD/cache; touch cache/ledge/mine; $LEDGE cache clear --json");
+  CHECK(js_valid());
+  CHECK_INT((int)js_real("removed_files"), 2);
+  CHECK(exists("cache/ledge/mine")); /* what is not the cache's stays */
+  sh("export XDG_CACHE_HOME=$PWD/cache; $LEDGE cache clear --quiet && $LEDGE cache");
+  CHECK(strstr(out, "0 files"));
+}
+
 /* Names that are not ASCII, or no valid UTF-8 at all, still make valid JSON. */
 static void test_json_names(void) {
   put_model("names.onnx",
@@ -393,4 +430,4 @@ TEST_MAIN({"usage", test_usage}, {"help", test_help}, {"manual", test_manual}, {
           {"info unsupported", test_info_unsupported}, {"info many", test_info_many},
           {"memory limit", test_memory_limit}, {"bench json", test_bench_json}, {"bench options", test_bench_options},
           {"bench errors", test_bench_errors}, {"convert", test_convert}, {"convert external", test_convert_external},
-          {"cpu", test_cpu}, {"isa", test_isa}, {"json names", test_json_names})
+          {"cpu", test_cpu}, {"isa", test_isa}, {"cache", test_cache}, {"json names", test_json_names})

@@ -46,19 +46,18 @@ static ledge_status conv_prepare(const kernel_request *r, kernel *ret, ledge_err
   p.threads = r->threads;
   if (!conv_f32_plan_init(&s->plan, &p, r->isa)) return LEDGE_OK;
   /* The packing depends on the algorithm, the tile and the sizes, not on the image's. */
-  const int64_t key[] = {(int64_t)(uintptr_t)(b ? b->data : NULL),
-                         s->plan.params.algo,
-                         (int64_t)(uintptr_t)s->plan.gemm,
-                         p.channels_in,
-                         p.channels_out,
-                         p.groups,
-                         s->plan.layout[0],
-                         s->plan.layout[1],
-                         s->plan.layout[2],
-                         s->plan.layout[3]};
+  const int64_t key[] = {s->plan.params.algo, p.channels_in,     p.channels_out,    p.groups,
+                         s->plan.layout[0],   s->plan.layout[1], s->plan.layout[2], s->plan.layout[3]};
   const conv_pack_args args = {&s->plan, w->data, cpu_f32(b)};
-  TRY(weight_store_pack(r->weights, w, "conv_f32", key, (int)(sizeof key / sizeof *key), s->plan.packed_bytes,
-                        conv_pack, &args, &s->packed, error));
+  const weight_packing packing = {.kind = "conv_f32",
+                                  .params = key,
+                                  .n_params = sizeof key / sizeof *key,
+                                  .variant = s->plan.gemm,
+                                  .with = {b},
+                                  .bytes = s->plan.packed_bytes,
+                                  .pack = conv_pack,
+                                  .arg = &args};
+  TRY(weight_store_pack(r->weights, w, &packing, &s->packed, error));
   *ret = (kernel){conv_run,    s, s->plan.scratch_bytes, conv_algo_name(s->plan.params.algo), conv_multiply_adds(&p),
                   CONV_WEIGHTS};
   return LEDGE_OK;
@@ -98,11 +97,18 @@ static ledge_status convtranspose_prepare(const kernel_request *r, kernel *ret, 
   TRY(fused_epilogue(c, &p.epilogue));
   p.threads = r->threads;
   if (!convtranspose_f32_plan_init(&s->plan, &p, r->isa)) return LEDGE_OK;
-  int64_t key[12] = {(int64_t)(uintptr_t)(b ? b->data : NULL), (int64_t)(uintptr_t)s->plan.gemm, p.groups};
-  for (int i = 0; i < p.rank; i++) key[3 + i] = p.stride[i], key[6 + i] = p.dilation[i], key[9 + i] = p.pad_begin[i];
+  int64_t key[10] = {p.groups};
+  for (int i = 0; i < p.rank; i++) key[1 + i] = p.stride[i], key[4 + i] = p.dilation[i], key[7 + i] = p.pad_begin[i];
   const convtranspose_pack_args args = {&s->plan, w->data, cpu_f32(b)};
-  TRY(weight_store_pack(r->weights, w, "convtranspose_f32", key, 12, s->plan.packed_bytes, convtranspose_pack, &args,
-                        &s->packed, error));
+  const weight_packing packing = {.kind = "convtranspose_f32",
+                                  .params = key,
+                                  .n_params = sizeof key / sizeof *key,
+                                  .variant = s->plan.gemm,
+                                  .with = {b},
+                                  .bytes = s->plan.packed_bytes,
+                                  .pack = convtranspose_pack,
+                                  .arg = &args};
+  TRY(weight_store_pack(r->weights, w, &packing, &s->packed, error));
   double n = (double)p.batch * (double)p.channels_in * (double)(p.channels_out / p.groups);
   for (int i = 0; i < p.rank; i++) n *= (double)p.in[i] * (double)p.kernel[i];
   *ret = (kernel){convtranspose_run, s, s->plan.scratch_bytes, "convtranspose", n, CONV_WEIGHTS};

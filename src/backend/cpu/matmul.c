@@ -80,11 +80,17 @@ static ledge_status matmul_finish(const kernel_request *r, matmul_state *s, cons
       float f;
       int32_t i;
     } alpha = {s->alpha};
-    const int64_t key[] = {p->n, p->k, s->b_stride_k, s->b_stride_n, alpha.i, (int64_t)(uintptr_t)s->plan.variant};
+    const int64_t key[] = {p->n, p->k, s->b_stride_k, s->b_stride_n, alpha.i};
     const matmul_pack_args args = {&s->plan, b->data, s->b_stride_k, s->b_stride_n, s->alpha};
     const void *packed;
-    TRY(weight_store_pack(r->weights, b, "gemm_f32", key, (int)(sizeof key / sizeof *key), s->plan.packed_b_bytes,
-                          matmul_pack, &args, &packed, error));
+    const weight_packing packing = {.kind = "gemm_f32",
+                                    .params = key,
+                                    .n_params = sizeof key / sizeof *key,
+                                    .variant = s->plan.variant,
+                                    .bytes = s->plan.packed_b_bytes,
+                                    .pack = matmul_pack,
+                                    .arg = &args};
+    TRY(weight_store_pack(r->weights, b, &packing, &packed, error));
     s->packed = packed;
   }
   *ret = (kernel){matmul_run,

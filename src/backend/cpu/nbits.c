@@ -65,21 +65,20 @@ static ledge_status nbits_run(op_ctx *c) {
 }
 
 static ledge_status nbits_weights_get(const kernel_request *r, nbits_state *s, nbits_weights *w, ledge_error *error) {
-  const int64_t key[] = {w->n,
-                         w->k,
-                         w->block,
-                         w->bits,
-                         (int64_t)(uintptr_t)w->scales,
-                         (int64_t)(uintptr_t)w->zeros,
-                         (int64_t)(uintptr_t)w->float_zeros,
-                         (int64_t)(uintptr_t)s->plan.variant};
+  const int64_t key[] = {w->n, w->k, w->block, w->bits, w->float_zeros != NULL};
   size_t bytes = (size_t)w->n * (size_t)w->k * sizeof *w->rows;
   w->rows = mem_alloc(bytes);
   if (!w->rows) return error_memory(error, bytes, "dequantising weights");
   const void *packed;
-  ledge_status status =
-      weight_store_pack(r->weights, op_in(r->ctx, IN_B), "nbits_f32", key, (int)(sizeof key / sizeof *key),
-                        s->plan.packed_b_bytes, nbits_pack, w, &packed, error);
+  const weight_packing packing = {.kind = "nbits_f32",
+                                  .params = key,
+                                  .n_params = sizeof key / sizeof *key,
+                                  .variant = s->plan.variant,
+                                  .with = {op_in(r->ctx, IN_SCALES), op_in(r->ctx, IN_ZEROS)},
+                                  .bytes = s->plan.packed_b_bytes,
+                                  .pack = nbits_pack,
+                                  .arg = w};
+  ledge_status status = weight_store_pack(r->weights, op_in(r->ctx, IN_B), &packing, &packed, error);
   mem_free(w->rows);
   if (!status) s->packed = packed;
   return status;

@@ -95,19 +95,20 @@ static ledge_status qconv_finish(const kernel_request *r, qconv_state *s, const 
                                  int w_zero_at, kernel *ret, ledge_error *error) {
   if (!qlinear_conv_plan_init(&s->plan, p)) return LEDGE_OK;
   const tensor *w = op_in(r->ctx, w_at), *w_zero = op_in(r->ctx, w_zero_at);
-  const int64_t key[] = {(int64_t)(uintptr_t)(w_zero ? w_zero->data : NULL),
-                         (int64_t)(uintptr_t)s->plan.gemm,
-                         s->plan.taps,
-                         p->channels_in,
-                         p->channels_out,
-                         p->groups,
-                         p->w_signed,
-                         s->plan.depthwise ? p->x_zero : 0};
+  const int64_t key[] = {s->plan.taps, p->channels_in, p->channels_out,
+                         p->groups,    p->w_signed,    s->plan.depthwise ? p->x_zero : 0};
   void *temp = mem_alloc(s->plan.temp_bytes);
   if (!temp) return error_memory(error, s->plan.temp_bytes, "packing weights");
   const qconv_pack_args args = {&s->plan, w->data, w_zero, temp};
-  ledge_status status = weight_store_pack(r->weights, w, "qlinear_conv", key, (int)(sizeof key / sizeof *key),
-                                          s->plan.packed_bytes, qconv_pack, &args, &s->packed, error);
+  const weight_packing packing = {.kind = s->plan.depthwise ? "qlinear_conv_depthwise" : "qlinear_conv",
+                                  .params = key,
+                                  .n_params = sizeof key / sizeof *key,
+                                  .variant = s->plan.gemm,
+                                  .with = {w_zero},
+                                  .bytes = s->plan.packed_bytes,
+                                  .pack = qconv_pack,
+                                  .arg = &args};
+  ledge_status status = weight_store_pack(r->weights, w, &packing, &s->packed, error);
   mem_free(temp);
   if (status) return status;
   double n = (double)p->batch * (double)p->channels_out * (double)s->plan.k * (double)s->plan.out_span;
@@ -228,11 +229,17 @@ static ledge_status qmatmul_finish(const kernel_request *r, qmatmul_state *s, ke
   for (int64_t i = 0; i < s->shape.n_batch; i++)
     fused_matmul_offsets(&s->shape, a, b, i, &offsets[i], &offsets[s->shape.n_batch + i]);
   if (cpu_constant(r, s->b) && (!b_zero || cpu_constant(r, s->b_zero)) && s->shape.n_batch == 1) {
-    const int64_t key[] = {(int64_t)(uintptr_t)(b_zero ? b_zero->data : NULL), (int64_t)(uintptr_t)s->gemm, s->shape.k,
-                           s->shape.n, is_signed(b)};
+    const int64_t key[] = {s->shape.k, s->shape.n, is_signed(b)};
     const qmatmul_pack_args args = {s, b, b_zero};
-    TRY(weight_store_pack(r->weights, b, "gemm_i8", key, (int)(sizeof key / sizeof *key), s->packed_bytes, qmatmul_pack,
-                          &args, &s->packed, error));
+    const weight_packing packing = {.kind = "gemm_i8",
+                                    .params = key,
+                                    .n_params = sizeof key / sizeof *key,
+                                    .variant = s->gemm,
+                                    .with = {b_zero},
+                                    .bytes = s->packed_bytes,
+                                    .pack = qmatmul_pack,
+                                    .arg = &args};
+    TRY(weight_store_pack(r->weights, b, &packing, &s->packed, error));
   }
   size_t scratch = (s->packed ? 0 : s->packed_bytes) + (s->multiplier ? sums : 0);
   *ret = (kernel){qmatmul_run, s, scratch, "gemm_i8",

@@ -103,10 +103,17 @@ static void rnn_pack(const void *arg, void *dst) {
 
 static ledge_status rnn_packed(const kernel_request *r, const gemm_f32_plan *plan, const unaligned_f32 *w,
                                const float **ret, ledge_error *error) {
-  const int64_t key[] = {plan->params.n, plan->params.k, (int64_t)(uintptr_t)plan->variant};
+  const int64_t key[] = {plan->params.n, plan->params.k};
   const rnn_pack_args args = {plan, w};
   const void *packed;
-  TRY(weight_store_get(r->weights, w, "rnn_f32", key, 3, plan->packed_b_bytes, rnn_pack, &args, &packed, error));
+  const weight_packing packing = {.kind = "rnn_f32",
+                                  .params = key,
+                                  .n_params = 2,
+                                  .variant = plan->variant,
+                                  .bytes = plan->packed_b_bytes,
+                                  .pack = rnn_pack,
+                                  .arg = &args};
+  TRY(weight_store_get(r->weights, w, (size_t)(plan->params.n * plan->params.k) * sizeof *w, &packing, &packed, error));
   *ret = packed;
   return LEDGE_OK;
 }
