@@ -3,8 +3,9 @@
  *   block   | packed | packed | ...    zeroed memory of the heap, which the system gives as it is written to, so that
  *                                      what is left of a block costs nothing
  *
- * The blocks grow with what the store holds. They do not ask for huge pages: a virtual machine that gives free ones
- * back to its host waits for them longer than they save. */
+ * A store with a cache takes a packing from the mapped file where that has it; what it had to make is written there by
+ * a thread after the first plan. The blocks grow with what the store holds. They do not ask for huge pages: a virtual
+ * machine that gives free ones back to its host waits for them longer than they save. */
 #include "backend/backend.h"
 
 #include "backend/cache.h"

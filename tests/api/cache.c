@@ -8,7 +8,9 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -16,6 +18,7 @@
 enum { N = 320, WEIGHT = N * N * 4, PACKED_MIN = 2 * WEIGHT };
 
 static tree folder;
+static float x[N]; /* the input */
 __attribute__((destructor)) static void remove_folder(void) { tree_remove(&folder); }
 
 static void put(const char *name, const char *text) {
@@ -53,6 +56,7 @@ static void setup(void) {
   if (!done) {
     char text[400];
     folder = tree_create();
+    for (int i = 0; i < N; i++) x[i] = (float)sin(i + 1);
     put("/plain.onnx", plain);
     put("/second.onnx", other);
     snprintf(text, sizeof text, computed, "0.5");
@@ -73,8 +77,6 @@ typedef struct result {
 static const ledge_model_options uncached = {.no_cache = true};
 
 static ledge_session *session_of(ledge_model *m, result *r) {
-  static float x[N];
-  for (int i = 0; i < N; i++) x[i] = (float)sin(i + 1);
   ledge_session *s = NULL;
   r->status = ledge_session_create(m, &(ledge_session_options){.threads = 1}, &s, &r->error);
   if (!r->status)
@@ -351,6 +353,48 @@ static void test_limit(void) {
   CHECK(check_run("/plain.onnx") > 0);
 }
 
+/* A file that is opened is used: it is not the next to go. */
+static void test_last_used(void) {
+  char path[600];
+  struct stat s;
+  setup();
+  check_run("/plain.onnx");
+  CHECK_INT(count_files(path), 1);
+  CHECK_INT(utimensat(AT_FDCWD, path, (struct timespec[]){{1000, 0}, {1000, 0}}, 0), 0);
+  check_run("/plain.onnx");
+  CHECK(!stat(path, &s) && s.st_mtim.tv_sec > 1000000000);
+}
+
+static void *run_session(void *arg) {
+  static result results[8];
+  static atomic_int turn;
+  result *r = &results[atomic_fetch_add(&turn, 1) % 8];
+  ledge_session *s = session_of(arg, r);
+  if (!r->status) run(s, r);
+  ledge_session_destroy(s);
+  return r;
+}
+
+/* Sessions that plan at once, while what the first has packed is on its way to the disk. */
+static void test_threads(void) {
+  setup();
+  result want = run_file("/plain.onnx", &uncached);
+  for (int k = 0; k < 2; k++) {
+    pthread_t threads[4];
+    ledge_model *m = NULL;
+    CHECK_INT(ledge_model_open(tree_path(&folder, "/plain.onnx"), NULL, &m, NULL), LEDGE_OK);
+    for (int i = 0; i < 4; i++) CHECK_INT(pthread_create(&threads[i], NULL, run_session, m), 0);
+    for (int i = 0; i < 4; i++) {
+      void *r;
+      pthread_join(threads[i], &r);
+      CHECK_INT(((result *)r)->status, LEDGE_OK);
+      CHECK(!memcmp(((result *)r)->y, want.y, sizeof want.y));
+    }
+    ledge_model_close(m);
+  }
+  CHECK(check_run("/plain.onnx") >= PACKED_MIN);
+}
+
 static void test_disk_full(void) {
   setup();
   fflush(NULL);
@@ -464,4 +508,5 @@ static void test_list(void) {
 TEST_MAIN({"hit", test_hit}, {"computed", test_computed}, {"without", test_without},
           {"changed model", test_changed_model}, {"damaged", test_damaged}, {"truncated", test_truncated},
           {"shrinks under a run", test_shrinks_under_run}, {"foreign", test_foreign}, {"limit", test_limit},
-          {"disk full", test_disk_full}, {"concurrent", test_concurrent}, {"shared", test_shared}, {"list", test_list})
+          {"last used", test_last_used}, {"threads", test_threads}, {"disk full", test_disk_full},
+          {"concurrent", test_concurrent}, {"shared", test_shared}, {"list", test_list})
