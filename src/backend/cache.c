@@ -2,17 +2,16 @@
 #include "backend/cache.h"
 
 #include "base/build_id.h"
-#include "base/clock.h"
 #include "base/cpu.h"
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/writer.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { CACHE_VERSION = 1, CACHE_SOURCES_MAX = 16, CACHE_ALIGN = 64, CACHE_SAMPLE = 64, CACHE_TOUCH_S = 60 };
@@ -256,22 +255,6 @@ static bool sources_stand(const weight_cache *c) {
   return true;
 }
 
-static bool write_all(int fd, const void *data, size_t size) {
-  for (const char *at = data; size;) {
-    ssize_t n = write(fd, at, size);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return false;
-    at += n;
-    size -= (size_t)n;
-  }
-  return true;
-}
-
-static bool write_padded(int fd, const void *data, size_t size) {
-  static const char zeros[CACHE_ALIGN];
-  return write_all(fd, data, size) && write_all(fd, zeros, (0 - size) & (CACHE_ALIGN - 1));
-}
-
 static bool write_head(const weight_cache *c, const cache_item *items, size_t n, writer *w, uint64_t *ret_bytes) {
   cache_header h = {.version = CACHE_VERSION, .n_entries = n, .model_bytes = strlen(c->model), .maker = c->maker};
   memcpy(h.magic, cache_magic, sizeof h.magic);
@@ -290,23 +273,16 @@ static bool write_head(const weight_cache *c, const cache_item *items, size_t n,
   return writer_patch(w, 0, &h, sizeof h);
 }
 
-/* Under a name of its own until all of it has reached the disk: a reader, a crash or a full disk meets the old file,
- * the new one or none. */
+/* A reader, a crash or a full disk meets the old file, the new one or none. */
 static bool write_file(const weight_cache *c, int folder, const writer *head, const cache_item *items, size_t n) {
-  char name[64];
-  snprintf(name, sizeof name, ".ledge-%ld-%llx.tmp", (long)getpid(), (unsigned long long)clock_now_ns());
-  int fd = openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (fd < 0) return false;
-  bool ok = write_padded(fd, head->data, head->size);
-  for (size_t i = 0; ok && i < n; i++) ok = write_padded(fd, items[i].data, items[i].bytes);
-  ok = ok && sources_stand(c) && !fsync(fd);
-  ok = !close(fd) && ok;
-  ok = ok && !renameat(folder, name, folder, c->name);
-  if (ok)
-    (void)fsync(folder); /* a name that a power cut loses costs a packing */
-  else
-    unlinkat(folder, name, 0);
-  return ok;
+  file_writer *w;
+  if (file_writer_open_private(folder, c->name, &w, NULL)) return false;
+  bool ok = !file_writer_append(w, head->data, head->size, NULL) && !file_writer_align(w, CACHE_ALIGN, NULL);
+  for (size_t i = 0; ok && i < n; i++)
+    ok = !file_writer_append(w, items[i].data, items[i].bytes, NULL) && !file_writer_align(w, CACHE_ALIGN, NULL);
+  if (ok && sources_stand(c)) return !file_writer_commit(w, NULL);
+  file_writer_abort(w);
+  return false;
 }
 
 /* Fills the sums in; what the file had is left out if it is no longer whole. Returns how many are left. */

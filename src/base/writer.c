@@ -197,14 +197,13 @@ static int file_open_folder(const file_writer *w) {
 }
 
 /* A new file of a name that nobody has; its permissions are those of the file that it will replace. */
-static bool file_open_temporary(file_writer *w, const struct stat *old) {
+static bool file_open_temporary(file_writer *w, const struct stat *old, mode_t mode) {
   static atomic_uint turn;
-  w->folder = file_open_folder(w);
   if (w->folder < 0) return false;
   for (int i = 0; i < FILE_NAME_TRIES && w->fd < 0; i++) {
     unsigned long long mixed = (unsigned long long)clock_now_ns() * 31 + atomic_fetch_add(&turn, 1);
     snprintf(w->temporary, sizeof w->temporary, ".ledge-%ld-%llx.tmp", (long)getpid(), mixed);
-    w->fd = openat(w->folder, w->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
+    w->fd = openat(w->folder, w->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
     if (w->fd < 0 && errno != EEXIST) break;
   }
   if (w->fd < 0) {
@@ -228,6 +227,24 @@ static void file_release(file_writer *w) {
   errno = saved;
 }
 
+static file_writer *file_new(void) {
+  file_writer *w = mem_alloc(sizeof *w);
+  if (!w) return NULL;
+  memset(w, 0, offsetof(file_writer, target));
+  w->fd = w->folder = -1;
+  return w;
+}
+
+static ledge_status file_opened(file_writer *w, bool ok, file_writer **ret_writer, ledge_error *error) {
+  if (!ok) {
+    ledge_status status = file_fail(w, errno, error);
+    file_release(w);
+    return status;
+  }
+  *ret_writer = w;
+  return LEDGE_OK;
+}
+
 ledge_status file_writer_open(const char *path, file_writer **ret_writer, ledge_error *error) {
   struct stat old;
   if (strlen(path) >= PATH_MAX) return error_set(error, LEDGE_ERROR_IO, "the path of the output file is too long");
@@ -236,21 +253,23 @@ ledge_status file_writer_open(const char *path, file_writer **ret_writer, ledge_
     return error_set(error, LEDGE_ERROR_IO, "cannot write '%s': it names a folder, not a file", path);
   if (exists && access(path, W_OK)) /* the folder alone would let us replace what somebody protected */
     return error_set(error, LEDGE_ERROR_IO, "cannot write %s: %s", path, strerror(errno));
-  file_writer *w = mem_alloc(sizeof *w);
+  file_writer *w = file_new();
   if (!w) return error_memory(error, sizeof *w, "writing a file");
-  memset(w, 0, offsetof(file_writer, target));
-  w->fd = w->folder = -1;
   bool special = (exists && !S_ISREG(old.st_mode)) || !strncmp(path, "/dev/", 5) || !strncmp(path, "/proc/", 6);
   /* realpath: through links, so that the file and not the link is replaced; a dangling link is replaced itself. */
   if (special || !exists || !realpath(path, w->target)) memcpy(w->target, path, strlen(path) + 1);
   if (special) w->fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
-  if (special ? w->fd < 0 : !file_open_temporary(w, exists ? &old : NULL)) {
-    ledge_status status = file_fail(w, errno, error);
-    file_release(w);
-    return status;
-  }
-  *ret_writer = w;
-  return LEDGE_OK;
+  if (!special) w->folder = file_open_folder(w);
+  return file_opened(w, special ? w->fd >= 0 : file_open_temporary(w, exists ? &old : NULL, 0666), ret_writer, error);
+}
+
+ledge_status file_writer_open_private(int folder, const char *name, file_writer **ret_writer, ledge_error *error) {
+  if (strlen(name) >= PATH_MAX) return error_set(error, LEDGE_ERROR_IO, "the path of the output file is too long");
+  file_writer *w = file_new();
+  if (!w) return error_memory(error, sizeof *w, "writing a file");
+  memcpy(w->target, name, strlen(name) + 1);
+  w->folder = fcntl(folder, F_DUPFD_CLOEXEC, 0);
+  return file_opened(w, file_open_temporary(w, NULL, 0600), ret_writer, error);
 }
 
 ledge_status file_writer_append(file_writer *w, const void *data, size_t size, ledge_error *error) {

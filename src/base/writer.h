@@ -41,6 +41,8 @@ ledge_status writer_check(const writer *w, const char *what, ledge_error *error)
  * or path below /dev or /proc is written directly. After an error every call returns it again. Not for two threads. */
 typedef struct file_writer file_writer;
 ledge_status file_writer_open(const char *path, file_writer **ret_writer, ledge_error *error);
+/* The same for a file that only its owner may read, in an open folder, which stays the caller's. */
+ledge_status file_writer_open_private(int folder, const char *name, file_writer **ret_writer, ledge_error *error);
 ledge_status file_writer_append(file_writer *w, const void *data, size_t size, ledge_error *error);
 ledge_status file_writer_align(file_writer *w, size_t align, ledge_error *error); /* zeros up to a multiple */
 uint64_t file_writer_offset(const file_writer *w);                                /* bytes appended so far */
