@@ -92,3 +92,33 @@ void attend_rotate(const attend_rotary *r, double *x, const double *cosine, cons
     *two = sine[i] * a + cosine[i] * b;
   }
 }
+
+static ledge_status turn_rows(op_ctx *c, const attend_turned *s, double *x, const double *cosine, const double *sine,
+                              int64_t positions, const tensor *ids) {
+  int64_t half = s->turn.dim / 2;
+  bool first_only = ids && tensor_elements(ids) == 1;
+  attend_view v = s->rows_first ? attend_rows_first(x, s->heads, s->rows, s->width)
+                                : attend_heads_first(x, s->heads, s->rows, s->width);
+  for (int64_t b = 0; b < s->batch; b++)
+    for (int64_t r = 0; r < s->rows; r++) {
+      int64_t at = b * s->rows + r;
+      if (ids) at = tensor_i64(ids, first_only ? 0 : at);
+      if (first_only && __builtin_add_overflow(at, r, &at)) at = -1;
+      if (ids && (at < 0 || at >= positions))
+        return op_fail(c, LEDGE_ERROR_DATA, "position %lld is outside of [0, %lld)", (long long)at,
+                       (long long)positions);
+      for (int64_t h = 0; h < s->heads; h++)
+        attend_rotate(&s->turn, attend_row(&v, b, h, r), cosine + at * half, sine + at * half);
+    }
+  return LEDGE_OK;
+}
+
+ledge_status attend_turn(op_ctx *c, const attend_turned *s, int caches, const tensor *ids) {
+  const tensor *cosine = op_in(c, caches);
+  double *in[] = {real_load(c, op_in(c, 0)), real_load(c, cosine), real_load(c, op_in(c, caches + 1))};
+  ledge_status status = in[0] && in[1] && in[2] ? LEDGE_OK : LEDGE_ERROR_MEMORY;
+  if (!status && tensor_elements(op_in(c, 0))) status = turn_rows(c, s, in[0], in[1], in[2], cosine->dims[0], ids);
+  if (!status) real_store(in[0], op_out(c, 0));
+  for (int i = 0; i < 3; i++) op_scratch_free(in[i]);
+  return status;
+}

@@ -60,6 +60,18 @@ typedef struct attend_rotary {
 /* Turns x (a head at one position) by cos[dim / 2] and sin[dim / 2], in place. */
 void attend_rotate(const attend_rotary *r, double *x, const double *cosine, const double *sine);
 
+/* What RotaryEmbedding turns: input 0, as heads of `rows` positions. */
+typedef struct attend_turned {
+  int64_t batch, heads, rows, width;
+  bool rows_first; /* [batch, rows, heads, width]; else [batch, heads, rows, width] */
+  attend_rotary turn;
+} attend_turned;
+
+/* Output 0 is input 0 turned by the cosines and sines that are inputs `caches` and `caches` + 1. ids says which row of
+ * the caches each [batch, rows] takes; one alone: the first, the others of its batch follow; NULL: its own.
+ * Errors: DATA (a position outside), MEMORY. */
+ledge_status attend_turn(op_ctx *c, const attend_turned *s, int caches, const tensor *ids);
+
 /* v as it reads back from an array of dtype d. */
 double attend_round(ledge_dtype d, double v);
 

@@ -341,20 +341,14 @@ static ledge_status flex_run(op_ctx *c) {
 
 /* ---- RotaryEmbedding ---- */
 
-typedef struct rotary {
-  int64_t batch, heads, rows, width;
-  bool packed;
-  attend_rotary turn;
-} rotary;
-
-static ledge_status rotary_read(op_ctx *c, rotary *s) {
+static ledge_status rotary_read(op_ctx *c, attend_turned *s) {
   const tensor *x = op_in(c, 0), *cosine = op_in(c, 1), *ids = op_in(c, 3);
   for (int i = 0; i < 3; i++) {
     TRY(real_check(c, i, false));
     TRY(check_like(c, i, 0));
   }
   if (x->rank != 3 && x->rank != 4) return op_fail(c, LEDGE_ERROR_SHAPE, "X has rank %d, not 3 or 4", x->rank);
-  *s = (rotary){.batch = x->dims[0], .packed = x->rank == 3, .turn.pairs = op_int(c, "interleaved", 0) != 0};
+  *s = (attend_turned){.batch = x->dims[0], .rows_first = x->rank == 3, .turn.pairs = op_int(c, "interleaved", 0) != 0};
   TRY(split_heads(c, 0, op_int(c, "num_heads", 0), &s->heads, &s->rows, &s->width));
   int64_t dim = op_int(c, "rotary_embedding_dim", 0);
   s->turn.dim = dim ? dim : s->width;
@@ -370,40 +364,15 @@ static ledge_status rotary_read(op_ctx *c, rotary *s) {
 }
 
 static ledge_status rotary_infer(op_ctx *c) {
-  rotary s;
+  attend_turned s;
   TRY(rotary_read(c, &s));
   return op_same_shape(c, 0, 0);
 }
 
-static ledge_status rotary_turn(op_ctx *c, const rotary *s, double *x, const double *cosine, const double *sine) {
-  const tensor *ids = op_in(c, 3);
-  if (!tensor_elements(op_in(c, 0))) return LEDGE_OK;
-  int64_t half = s->turn.dim / 2, positions = op_in(c, 1)->dims[0];
-  attend_view v = s->packed ? attend_rows_first(x, s->heads, s->rows, s->width)
-                            : attend_heads_first(x, s->heads, s->rows, s->width);
-  for (int64_t b = 0; b < s->batch; b++)
-    for (int64_t r = 0; r < s->rows; r++) {
-      int64_t at = b * s->rows + r;
-      if (ids) {
-        at = tensor_i64(ids, at);
-        if (at < 0 || at >= positions)
-          return op_fail(c, LEDGE_ERROR_DATA, "position %lld is outside of [0, %lld)", (long long)at,
-                         (long long)positions);
-      }
-      for (int64_t h = 0; h < s->heads; h++)
-        attend_rotate(&s->turn, attend_row(&v, b, h, r), cosine + at * half, sine + at * half);
-    }
-  return LEDGE_OK;
-}
-
 static ledge_status rotary_run(op_ctx *c) {
-  rotary s;
+  attend_turned s;
   TRY(rotary_read(c, &s));
-  double *in[] = {real_load(c, op_in(c, 0)), real_load(c, op_in(c, 1)), real_load(c, op_in(c, 2))};
-  ledge_status status = in[0] && in[1] && in[2] ? rotary_turn(c, &s, in[0], in[1], in[2]) : LEDGE_ERROR_MEMORY;
-  if (!status) real_store(in[0], op_out(c, 0));
-  for (int i = 0; i < 3; i++) op_scratch_free(in[i]);
-  return status;
+  return attend_turn(c, &s, 1, op_in(c, 3));
 }
 
 /* ---- LinearAttention: a state [width, v_width] a head, changed by each token and read by its query ----

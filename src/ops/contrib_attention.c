@@ -726,13 +726,7 @@ static ledge_status gqa_run(op_ctx *c) {
 
 /* ---- RotaryEmbedding: X, position_ids ([1]: of the first row, or [batch, rows]), cos_cache, sin_cache ---- */
 
-typedef struct rotary {
-  int64_t batch, heads, rows, width;
-  bool heads_first;
-  attend_rotary turn;
-} rotary;
-
-static ledge_status rotary_read(op_ctx *c, rotary *s) {
+static ledge_status rotary_read(op_ctx *c, attend_turned *s) {
   const tensor *x = op_in(c, 0), *ids = op_in(c, 1), *cosine = op_in(c, 2);
   TRY(real_check(c, 0, false));
   TRY(real_check(c, 2, false));
@@ -742,11 +736,10 @@ static ledge_status rotary_read(op_ctx *c, rotary *s) {
   if (cosine->rank != 2 || !tensor_same_shape(cosine, op_in(c, 3)) || cosine->dims[1] > INT32_MAX)
     return op_fail(c, LEDGE_ERROR_SHAPE, "the caches are not two matrices of one shape");
   int64_t dim = op_int(c, "rotary_embedding_dim", 0), heads = op_int(c, "num_heads", 0);
-  *s = (rotary){.batch = x->dims[0],
-                .heads_first = x->rank == 4,
-                .turn = {2 * cosine->dims[1], op_int(c, "interleaved", 0) != 0}};
-  s->rows = x->dims[s->heads_first ? 2 : 1];
-  if (s->heads_first) {
+  *s = (attend_turned){
+      .batch = x->dims[0], .rows_first = x->rank == 3, .turn = {2 * cosine->dims[1], op_int(c, "interleaved", 0) != 0}};
+  s->rows = x->dims[s->rows_first ? 1 : 2];
+  if (!s->rows_first) {
     s->heads = x->dims[1];
     s->width = x->dims[3];
   } else {
@@ -764,39 +757,15 @@ static ledge_status rotary_read(op_ctx *c, rotary *s) {
 }
 
 static ledge_status rotary_infer(op_ctx *c) {
-  rotary s;
+  attend_turned s;
   TRY(rotary_read(c, &s));
   return op_same_shape(c, 0, 0);
 }
 
-static ledge_status rotary_turn(op_ctx *c, const rotary *s, double *x, const double *cosine, const double *sine) {
-  const tensor *ids = op_in(c, 1);
-  int64_t half = s->turn.dim / 2, positions = op_in(c, 2)->dims[0];
-  bool first_only = tensor_elements(ids) == 1;
-  if (!tensor_elements(op_in(c, 0))) return LEDGE_OK;
-  attend_view v = s->heads_first ? attend_heads_first(x, s->heads, s->rows, s->width)
-                                 : attend_rows_first(x, s->heads, s->rows, s->width);
-  for (int64_t b = 0; b < s->batch; b++)
-    for (int64_t r = 0; r < s->rows; r++) {
-      int64_t at = tensor_i64(ids, first_only ? 0 : b * s->rows + r);
-      if (first_only && __builtin_add_overflow(at, r, &at)) at = -1;
-      if (at < 0 || at >= positions)
-        return op_fail(c, LEDGE_ERROR_DATA, "position %lld is outside of [0, %lld)", (long long)at,
-                       (long long)positions);
-      for (int64_t h = 0; h < s->heads; h++)
-        attend_rotate(&s->turn, attend_row(&v, b, h, r), cosine + at * half, sine + at * half);
-    }
-  return LEDGE_OK;
-}
-
 static ledge_status rotary_run(op_ctx *c) {
-  rotary s;
+  attend_turned s;
   TRY(rotary_read(c, &s));
-  double *in[] = {real_load(c, op_in(c, 0)), real_load(c, op_in(c, 2)), real_load(c, op_in(c, 3))};
-  ledge_status status = in[0] && in[1] && in[2] ? rotary_turn(c, &s, in[0], in[1], in[2]) : LEDGE_ERROR_MEMORY;
-  if (!status) real_store(in[0], op_out(c, 0));
-  for (int i = 0; i < 3; i++) op_scratch_free(in[i]);
-  return status;
+  return attend_turn(c, &s, 2, op_in(c, 1));
 }
 
 const op_def ops_contrib_attention[] = {{MS, "Attention", 1, 0, 2, 7, 1, 2, 0, projection_infer, projection_run},
