@@ -364,11 +364,7 @@ static ledge_status nbits_read(op_ctx *c, nbits *s) {
 static ledge_status nbits_infer(op_ctx *c) {
   nbits s;
   TRY(nbits_read(c, &s));
-  const tensor *a = op_in(c, 0);
-  int64_t dims[LEDGE_MAX_RANK];
-  for (int i = 0; i < a->rank; i++) dims[i] = a->dims[i];
-  dims[a->rank - 1] = s.n;
-  return op_shape(c, 0, a->dtype, a->rank, dims);
+  return op_last_dim(c, 0, 0, s.n);
 }
 
 /* Number i of a row of `bits`-bit numbers, lowest bits first, in an array of `bytes`. */
@@ -453,11 +449,7 @@ static ledge_status nbits_run(op_ctx *c) {
 static ledge_status nbits_grad_infer(op_ctx *c) {
   nbits s;
   TRY(nbits_read(c, &s));
-  const tensor *dy = op_in(c, 0);
-  int64_t dims[LEDGE_MAX_RANK];
-  for (int i = 0; i < dy->rank; i++) dims[i] = dy->dims[i];
-  dims[dy->rank - 1] = s.k;
-  return op_shape(c, 0, dy->dtype, dy->rank, dims);
+  return op_last_dim(c, 0, 0, s.k);
 }
 
 /* dA = dY B: a row of B at a time, so that B is never whole in memory. */
@@ -531,9 +523,7 @@ static ledge_status bnb4_read(op_ctx *c, bnb4 *s) {
 static ledge_status bnb4_infer(op_ctx *c) {
   bnb4 s;
   TRY(bnb4_read(c, &s));
-  tensor a = *op_in(c, 0);
-  a.dims[a.rank - 1] = s.n;
-  return op_shape(c, 0, a.dtype, a.rank, a.dims);
+  return op_last_dim(c, 0, 0, s.n);
 }
 
 static ledge_status bnb4_run(op_ctx *c) {

@@ -279,11 +279,8 @@ static ledge_status run_all(op_ctx *c, const rnn_shape *s, double *const *in, do
                      .linear_before_reset = op_int(c, "linear_before_reset", 0) != 0,
                      .input_forget = op_int(c, "input_forget", 0) != 0};
     for (int64_t b = 0; b < s->batch; b++) {
-      int64_t length = lens ? tensor_i64(lens, b) : s->steps,
-              at = (s->batch_first ? b * s->directions + d : d * s->batch + b) * n;
-      if (length < 0 || length > s->steps)
-        return op_fail(c, LEDGE_ERROR_DATA, "sequence_lens holds %lld for %lld steps", (long long)length,
-                       (long long)s->steps);
+      int64_t length, at = (s->batch_first ? b * s->directions + d : d * s->batch + b) * n;
+      TRY(rnn_length(c, s, lens, b, &length));
       rnn_sequence q = {in[0], in[IN_DY], out[DX], tape, rows, rows + n, rows + 2 * n, b, d, length};
       for (int64_t i = 0; i < n; i++) {
         q.h[i] = in[5] ? in[5][at + i] : 0;

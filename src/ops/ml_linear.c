@@ -320,9 +320,7 @@ static ledge_status extractor_infer(op_ctx *c) {
   if (x->rank < 1) return op_fail(c, LEDGE_ERROR_SHAPE, "the input has no axis");
   if (x->rank == 1) dims[1] = n;
   if (x->rank == 1) return op_shape(c, 0, x->dtype, 2, dims);
-  memcpy(dims, x->dims, sizeof dims);
-  dims[x->rank - 1] = n;
-  return op_shape(c, 0, x->dtype, x->rank, dims);
+  return op_last_dim(c, 0, 0, n);
 }
 
 static ledge_status extractor_run(op_ctx *c) {

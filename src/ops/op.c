@@ -32,6 +32,12 @@ ledge_status op_same_shape(op_ctx *c, int output, int input) {
   return op_shape(c, output, x->dtype, x->rank, x->dims);
 }
 
+ledge_status op_last_dim(op_ctx *c, int output, int input, int64_t last) {
+  tensor t = *op_in(c, input);
+  t.dims[t.rank - 1] = last;
+  return op_shape(c, output, t.dtype, t.rank, t.dims);
+}
+
 ledge_status op_make(op_ctx *c, int i, ledge_dtype dtype, int rank, const int64_t *dims, tensor **ret) {
   *ret = NULL;
   if (!op_wants(c, i)) return LEDGE_OK;

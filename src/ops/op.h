@@ -107,7 +107,8 @@ bool op_known(const op_ctx *c, int i);
   } while (0)
 /* Sets output i's dtype and shape, in infer. Passes where it is not wanted. Refuses negative dims and overflow. */
 ledge_status op_shape(op_ctx *c, int i, ledge_dtype dtype, int rank, const int64_t *dims);
-ledge_status op_same_shape(op_ctx *c, int output, int input); /* and dtype */
+ledge_status op_same_shape(op_ctx *c, int output, int input);             /* and dtype */
+ledge_status op_last_dim(op_ctx *c, int output, int input, int64_t last); /* the same, but for the last of >= 1 dims */
 /* In run of an OP_DYNAMIC row: sets the shape and gets the memory. *ret is NULL where output i is not wanted. */
 ledge_status op_make(op_ctx *c, int i, ledge_dtype dtype, int rank, const int64_t *dims, tensor **ret);
 /* Makes output i another name for input's contents (sequences, optionals, maps, or tensors of dynamic rows): owned. */

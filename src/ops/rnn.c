@@ -21,6 +21,12 @@ static const struct {
                          {"elu", 1, 0},          {"softsign", 0, 0},
                          {"softplus", 0, 0}};
 
+ledge_status rnn_length(op_ctx *c, const rnn_shape *s, const tensor *lens, int64_t b, int64_t *ret) {
+  *ret = lens ? tensor_i64(lens, b) : s->steps;
+  if (*ret >= 0 && *ret <= s->steps) return LEDGE_OK;
+  return op_fail(c, LEDGE_ERROR_DATA, "sequence_lens holds %lld for %lld steps", (long long)*ret, (long long)s->steps);
+}
+
 double rnn_apply(const rnn_act *a, double x) {
   switch (a->kind) {
     case ACT_RELU: return x > 0 ? x : isnan(x) ? x : 0;
@@ -230,11 +236,8 @@ static ledge_status rnn_run_all(op_ctx *c, const rnn_shape *s, double *const *in
                      op_int(c, "linear_before_reset", 0) != 0,
                      op_int(c, "input_forget", 0) != 0};
     for (int64_t b = 0; b < s->batch; b++) {
-      int64_t length = lens ? tensor_i64(lens, b) : s->steps,
-              at = (s->batch_first ? b * s->directions + d : d * s->batch + b) * n;
-      if (length < 0 || length > s->steps)
-        return op_fail(c, LEDGE_ERROR_DATA, "sequence_lens holds %lld for %lld steps", (long long)length,
-                       (long long)s->steps);
+      int64_t length, at = (s->batch_first ? b * s->directions + d : d * s->batch + b) * n;
+      TRY(rnn_length(c, s, lens, b, &length));
       memset(state, 0, (size_t)(5 * n) * sizeof *state);
       if (in[5]) memcpy(state, in[5] + at, (size_t)n * sizeof *state);
       if (in[6]) memcpy(state + n, in[6] + at, (size_t)n * sizeof *state);

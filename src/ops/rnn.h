@@ -37,6 +37,8 @@ typedef struct rnn_shape {
 
 /* Of an operator whose name begins with LSTM, GRU or RNN, and whose inputs are those of LSTM. Errors: SHAPE, FORMAT. */
 ledge_status rnn_read(op_ctx *c, rnn_shape *s);
+/* Steps of sequence b: what sequence_lens (input 4) holds, or all. Errors: DATA. */
+ledge_status rnn_length(op_ctx *c, const rnn_shape *s, const tensor *lens, int64_t b, int64_t *ret);
 double rnn_apply(const rnn_act *a, double x);
 
 #endif
