@@ -2,6 +2,7 @@
 #include "ops/fused.h"
 
 #include "kernels/gemm/gemm.h"
+#include "ops/move_util.h"
 
 static const char *const fused_acts[KERNEL_ACT_COUNT] = {
     [KERNEL_ACT_CLAMP] = "clamp",
@@ -318,6 +319,35 @@ static ledge_status scaleshift_run(op_ctx *c) {
   return LEDGE_OK;
 }
 
+/* ---- Shuffle ---- */
+
+static ledge_status shuffle_infer(op_ctx *c) {
+  const tensor *x = op_in(c, 0);
+  int64_t groups = op_int(c, "groups", 1), dims[LEDGE_MAX_RANK];
+  if (x->rank < 1) return op_fail(c, LEDGE_ERROR_SHAPE, "a scalar has no channels");
+  for (int i = 1; i < c->n_in; i++)
+    if (!op_in(c, i) || op_in(c, i)->dtype != x->dtype || !tensor_same_shape(op_in(c, i), x))
+      return op_fail(c, LEDGE_ERROR_SHAPE, "input %d has another dtype or shape than the first", i);
+  memcpy(dims, x->dims, (size_t)x->rank * sizeof *dims);
+  int64_t *last = &dims[x->rank - 1];
+  if (groups < 1 || (c->n_in > 1 && c->n_in != groups) || __builtin_mul_overflow(*last, (int64_t)c->n_in, last) ||
+      *last % groups)
+    return op_fail(c, LEDGE_ERROR_SHAPE, "%d inputs of %lld channels do not fit %lld groups", c->n_in,
+                   (long long)x->dims[x->rank - 1], (long long)groups);
+  return op_shape(c, 0, x->dtype, x->rank, dims);
+}
+
+static ledge_status shuffle_run(op_ctx *c) {
+  tensor *y = op_out(c, 0);
+  int64_t groups = op_int(c, "groups", 1), channels = y->dims[y->rank - 1], n = channels / groups;
+  int64_t in_row = channels / c->n_in, rows = channels ? tensor_elements(y) / channels : 0;
+  for (int64_t r = 0; r < rows; r++)
+    for (int64_t at = 0; at < channels; at++)
+      TRY(move_run(c, y, r * channels + at % n * groups + at / n, op_in(c, (int)(at / in_row)),
+                   r * in_row + at % in_row, 1));
+  return LEDGE_OK;
+}
+
 const op_def ops_fused[] = {
     {"ledge", "Conv", 1, 0, 2, 4, 1, 1, 0, conv_infer, conv_run},
     {"ledge", "ConvTranspose", 1, 0, 2, 3, 1, 1, 0, convtranspose_infer, convtranspose_run},
@@ -326,5 +356,6 @@ const op_def ops_fused[] = {
     {"ledge", "GlobalAveragePool", 1, 0, 1, 1, 1, 1, 0, globalpool_infer, globalpool_run},
     {"ledge", "MatMul", 1, 0, 2, 4, 1, 1, 0, matmul_infer, matmul_run},
     {"ledge", "ScaleShift", 1, 0, 3, 3, 1, 1, OP_INPLACE(0), scaleshift_infer, scaleshift_run},
+    {"ledge", "Shuffle", 1, 0, 1, -1, 1, 1, 0, shuffle_infer, shuffle_run},
     {0},
 };

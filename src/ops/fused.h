@@ -1,5 +1,5 @@
-/* ops/fused: operators of domain "ledge", version 1: the fused steps that the passes make and ONNX cannot say. All are
- * float32, images channels last ([batch, spatial..., channels]); weights keep ONNX's layout, so that a constant is
+/* ops/fused: operators of domain "ledge", version 1: the fused steps that the passes make and ONNX cannot say. All but
+ * Shuffle are float32, images channels last ([batch, spatial..., channels]); weights keep ONNX's layout, so that a constant is
  * shared with the model's file and packed once.
  *
  *   Conv           X, W, B?, R?: y = act(conv(X, W) + B + R), or with residual_after act(conv(X, W) + B) + R
@@ -7,6 +7,9 @@
  *   MaxPool, AveragePool, GlobalAveragePool   X
  *   MatMul         A, B, C?, R?: y = act(alpha * A * B + C + R); transB; C is [n]; A of any rank, B as in ONNX's MatMul
  *   ScaleShift     X, scale, shift: over the last dim: act(x * scale[c] + shift[c])
+ *   Shuffle        X... (1, or `groups` of one shape): the rows of their concatenation along the last dim, taken for
+ *                  `groups` rows one below the other, are transposed: y[..., i * groups + k] is element i of row k. Of
+ *                  any dtype
  *
  * The activation is in the attributes act (a name of fused_acts), act_alpha, act_beta. */
 #ifndef OPS_FUSED_H

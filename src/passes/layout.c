@@ -466,6 +466,7 @@ static ledge_status move_slice(layout *l, int i) {
   int rank = l->rank[n->in[0]];
   const tensor *starts = pass_constant(l->p, node_in(n, 1)), *axes = pass_constant(l->p, node_in(n, 3));
   int64_t list[LEDGE_MAX_RANK], to[LEDGE_MAX_RANK];
+  if (!starts && axes) starts = pass_shape(l->p, n->in[1]); /* shape arithmetic may say where: axes says how many */
   if (n->version < 10 || !starts || tensor_elements(starts) > rank) return LEDGE_OK;
   int64_t count = tensor_elements(starts);
   if (node_in(n, 3) != VALUE_ABSENT && (!axes || tensor_elements(axes) != count)) return LEDGE_OK;

@@ -94,6 +94,45 @@ static void test_strided(void) {
   free(src), free(want), free(got);
 }
 
+/* Rows of two and more sources: each variant, then over strides and threads. */
+static void test_interleave(void) {
+  static const size_t widths[] = {1, 2, 4, 8};
+  size_t n_variants;
+  const copy_variant *variants = copy_variants(&n_variants);
+  static unsigned char src[40000], want[40000];
+  pool *pools[TEST_THREADS + 1];
+  rng r;
+  rng_init(&r, 4);
+  fill_bytes(&r, src, sizeof src);
+  pools_make(pools);
+  for (size_t v = 0; v < n_variants; v++)
+    for (int64_t n = 0; n < 70 && can_run(variants[v].isa); n++) {
+      guarded dst = guarded_make((size_t)n * 8, (size_t)(n % 3));
+      copy__ref.interleave_4(n, src + 1, src + 2001, want);
+      variants[v].kernels->interleave_4(n, src + 1, src + 2001, dst.data);
+      check_same(variants[v].name, dst.data, want, (size_t)n * 8);
+      guarded_free(&dst, variants[v].name);
+    }
+  for (int round = 0; round < 200; round++) {
+    size_t bytes = widths[round % 4];
+    int groups = 1 + round % 5;
+    int64_t rows = 1 + round % 37, n = 1 + (int64_t)(rng_u64(&r) % 20), step[5], total = rows * groups * n;
+    const void *from[5];
+    for (int k = 0; k < groups; k++) step[k] = n + k, from[k] = src + 8 * k;
+    for (int64_t i = 0; i < total; i++) {
+      int64_t row = i / (groups * n), k = i % groups, at = row * step[k] + i % (groups * n) / groups;
+      memcpy(want + (size_t)i * bytes, (const char *)from[k] + (size_t)at * bytes, bytes);
+    }
+    for (int t = 1; t <= TEST_THREADS; t++) {
+      guarded dst = guarded_make((size_t)total * bytes, 0);
+      copy_interleave(bytes, groups, rows, n, from, step, dst.data, groups * n, pools[t]);
+      check_same("interleave", dst.data, want, (size_t)total * bytes);
+      guarded_free(&dst, "interleave");
+    }
+  }
+  pools_free(pools);
+}
+
 static void test_large(void) {
   pool *pools[TEST_THREADS + 1];
   pools_make(pools);
@@ -123,4 +162,5 @@ static void test_large(void) {
   pools_free(pools);
 }
 
-TEST_MAIN({"transpose", test_transpose}, {"strided", test_strided}, {"large", test_large})
+TEST_MAIN({"transpose", test_transpose}, {"strided", test_strided}, {"interleave", test_interleave},
+          {"large", test_large})

@@ -234,7 +234,7 @@ static void check_want(const pass_case *pc, const graph *g, bool open) {
 
 /* Runs b's graph; the outputs are copied to ret (owned). */
 static bool run_built(const pass_case *pc, built *b, const tensor *inputs, tensor *ret, const char *how) {
-  const session_options so = {.threads = 1};
+  const session_options so = {.threads = 1 + (int)(rng_u64(&dice) % 3)};
   value in[PASS_IN_MAX] = {0};
   const value *ins[PASS_IN_MAX];
   session *s = NULL;
@@ -524,6 +524,45 @@ static void test_layout(void) {
        "ledge:Conv MaxPool"});
 }
 
+static void test_shuffle(void) {
+  CASES(
+      /* of two convolutions that are concatenated; of one, in two and in three groups */
+      {"shuffle", "layout tidy", "x 2x3x4x5", "w 6x3x1x1; v 12x12x1x1; s = [0,2,6,4,5]; t = [0,12,4,5]",
+       "e = Conv x w; f = Relu e; a = Concat e f | axis=1; b = Reshape a s; c = Transpose b | perm=[0,2,1,3,4]; d = "
+       "Reshape c t; y = Conv d v",
+       "y", "ledge:Shuffle !Concat !Reshape 2*Transpose", .closed = true},
+      {"shuffle", "layout tidy", "x 1x3x4x5", "w 12x3x1x1; v 12x12x1x1; s = [1,2,6,4,5]; t = [1,-1,4,5]",
+       "a = Conv x w; b = Reshape a s; c = Transpose b | perm=[0,2,1,3,4]; d = Reshape c t; y = Conv d v", "y",
+       "ledge:Shuffle !Reshape", .closed = true},
+      {"shuffle", "layout tidy", "x 1x3x4x5", "w 51x3x1x1; s = [1,3,17,4,5]; t = [1,-1,4,5]",
+       "a = Conv x w; b = Reshape a s; c = Transpose b | perm=[0,2,1,3,4]; d = Reshape c t; y = Relu d", "y",
+       "ledge:Shuffle !Reshape", .closed = true},
+      /* the halves, where shape arithmetic says where: no Transpose stands between */
+      {"shuffle", "layout tidy", "x 1x3x4x5",
+       "w 34x3x1x1; v 17x17x1x1; s = [0,2,17,4,5]; t = [0,34,4,5]; i = i1; n = [2]; z = [0]; u = [1]",
+       "a = Conv x w; b = Reshape a s; c = Transpose b | perm=[0,2,1,3,4]; d = Reshape c t; h = Shape d; k = Gather h "
+       "i "
+       "| axis=0; j = Unsqueeze k z; q = Div j n; e = Slice d z q u; f = Slice d q j u; g = Conv f v; y = Add e g",
+       "y", "ledge:Shuffle 2*Slice 2*Transpose", .closed = true},
+      /* of rows without any image */
+      {"shuffle", "", "x 3x10", "s = [3,2,5]; t = [3,10]",
+       "a = Reshape x s; b = Transpose a | perm=[0,2,1]; y = Reshape b t", "y", "ledge:Shuffle", .closed = true},
+      /* near: the concatenation is read; its parts differ; more than two dims turn; read between; another split */
+      {"shuffle", "", "x 3x5; u 3x5", "s = [3,2,5]; t = [3,10]",
+       "e = Concat x u | axis=1; a = Reshape e s; b = Transpose a | perm=[0,2,1]; y = Reshape b t; z = Neg e", "y z",
+       "ledge:Shuffle Concat", .closed = true},
+      {"shuffle", "", "x 3x4; u 3x6", "s = [3,2,5]; t = [3,10]",
+       "e = Concat x u | axis=1; a = Reshape e s; b = Transpose a | perm=[0,2,1]; y = Reshape b t", "y",
+       "ledge:Shuffle Concat", .closed = true},
+      {"shuffle", "", "x 3x10", "s = [3,2,5]; t = [3,10]",
+       "a = Reshape x s; b = Transpose a | perm=[2,0,1]; y = Reshape b t", "y", "!ledge:Shuffle", .closed = true},
+      {"shuffle", "", "x 3x10", "s = [3,2,5]; t = [3,10]",
+       "a = Reshape x s; b = Transpose a | perm=[0,2,1]; y = Reshape b t; z = Neg b", "y z", "!ledge:Shuffle",
+       .closed = true},
+      {"shuffle", "", "x 3x10", "s = [6,5,1]; t = [3,10]",
+       "a = Reshape x s; b = Transpose a | perm=[0,2,1]; y = Reshape b t", "y", "!ledge:Shuffle", .closed = true});
+}
+
 static void test_matmul(void) {
   CASES({"matmul", "", "x 2x3x4", "w 4x5; b 5", "a = MatMul x w; y = Add a b", "y", "ledge:MatMul !Add !MatMul"},
         {"matmul", "", "x 3x4", "w 4x5; b 5", "a = MatMul x w; y = Add b a", "y", "ledge:MatMul !Add"},
@@ -716,4 +755,4 @@ TEST_MAIN({"gradient", test_gradient}, {"fold", test_fold}, {"unfold", test_unfo
           {"branch", test_branch}, {"broadcast", test_broadcast}, {"half", test_half}, {"clean", test_clean},
           {"batchnorm", test_batchnorm}, {"pad", test_pad}, {"activation", test_activation},
           {"layernorm", test_layernorm}, {"attention", test_attention}, {"layout", test_layout},
-          {"matmul", test_matmul}, {"epilogue", test_epilogue}, {"together", test_together})
+          {"shuffle", test_shuffle}, {"matmul", test_matmul}, {"epilogue", test_epilogue}, {"together", test_together})

@@ -1,4 +1,5 @@
-/* backend/cpu/move: operators that only move whole elements: Transpose, Concat, Split, Slice, Expand, Gather. */
+/* backend/cpu/move: operators that only move whole elements: Transpose, Concat, Split, Shuffle, Slice,
+ * Expand, Gather. */
 #include "backend/cpu/rows.h"
 #include "base/error.h"
 #include "kernels/copy/copy.h"
@@ -102,6 +103,39 @@ static ledge_status split_prepare(const kernel_request *r, kernel *ret, ledge_er
   for (int i = 0; i < c->n_out; i++)
     if (!op_wants(c, i)) return LEDGE_OK;
   return blocks_prepare(r, op_in(c, 0), op_int(c, "axis", 0), split_run, ret, error);
+}
+
+/* ---- Shuffle: rows of channels, interleaved ---- */
+
+typedef struct shuffle_state {
+  int64_t groups, rows, n;
+  int64_t *src_row, dst_row; /* by input */
+  const void **src;          /* by group; filled in each run */
+} shuffle_state;
+
+static ledge_status shuffle_run(op_ctx *c) {
+  const shuffle_state *s = c->kernel;
+  size_t bytes = dtype_bytes(op_out(c, 0)->dtype);
+  for (int64_t k = 0; k < s->groups; k++)
+    s->src[k] = c->n_in > 1 ? op_in(c, (int)k)->data : (const char *)op_in(c, 0)->data + (size_t)(k * s->n) * bytes;
+  copy_interleave(bytes, (int)s->groups, s->rows, s->n, s->src, s->src_row, op_out(c, 0)->data, s->dst_row, c->pool);
+  return LEDGE_OK;
+}
+
+static ledge_status shuffle_prepare(const kernel_request *r, kernel *ret, ledge_error *error) {
+  op_ctx *c = r->ctx;
+  const tensor *x = op_in(c, 0), *y = op_out(c, 0);
+  int64_t groups = op_int(c, "groups", 1);
+  if (!plain(x) || !tensor_elements(y) || groups > INT32_MAX) return LEDGE_OK;
+  shuffle_state *s = cpu_state(r, sizeof *s, error);
+  int64_t *src_row = cpu_state(r, (size_t)groups * sizeof *src_row, error);
+  const void **src = cpu_state(r, (size_t)groups * sizeof *src, error);
+  if (!s || !src_row || !src) return LEDGE_ERROR_MEMORY;
+  int64_t channels = y->dims[y->rank - 1];
+  *s = (shuffle_state){groups, tensor_elements(y) / channels, channels / groups, src_row, channels, src};
+  for (int64_t k = 0; k < groups; k++) src_row[k] = x->dims[x->rank - 1];
+  *ret = (kernel){shuffle_run, s, 0, "shuffle", 0};
+  return LEDGE_OK;
 }
 
 /* ---- Slice, Expand: strided blocks ---- */
@@ -220,6 +254,7 @@ const cpu_row cpu_rows_move[] = {
     {"", "Transpose", transpose_prepare},
     {"", "Concat", concat_prepare},
     {"", "Split", split_prepare},
+    {"ledge", "Shuffle", shuffle_prepare},
     {"", "Slice", slice_prepare},
     {"", "Expand", expand_prepare},
     {"", "Gather", gather_prepare, GATHER_DATA},

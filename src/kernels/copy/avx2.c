@@ -40,5 +40,14 @@ COPY_TRANSPOSE(transpose_1, copy_u8, 16, copy_tile_1_16x16)
 COPY_TRANSPOSE(transpose_2, copy_u16, 8, copy_tile_2_8x8)
 COPY_TRANSPOSE(transpose_8, copy_u64, 4, tile_8_4x4)
 
+COPY_INLINE void zip_4(const copy_u32 *a, const copy_u32 *b, copy_u32 *dst) {
+  __m256i p = _mm256_loadu_si256((const __m256i *)(const void *)a);
+  __m256i q = _mm256_loadu_si256((const __m256i *)(const void *)b);
+  __m256i low = _mm256_unpacklo_epi32(p, q), high = _mm256_unpackhi_epi32(p, q);
+  _mm256_storeu_si256((__m256i *)(void *)dst, _mm256_permute2x128_si256(low, high, 0x20));
+  _mm256_storeu_si256((__m256i *)(void *)(dst + 8), _mm256_permute2x128_si256(low, high, 0x31));
+}
+COPY_INTERLEAVE(interleave_4, 8, zip_4)
+
 const copy_kernels copy__avx2;
-const copy_kernels copy__avx2 = {transpose_1, transpose_2, transpose_4, transpose_8};
+const copy_kernels copy__avx2 = {transpose_1, transpose_2, transpose_4, transpose_8, interleave_4};

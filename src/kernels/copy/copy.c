@@ -288,6 +288,38 @@ void copy_permute(size_t element_bytes, int rank, const int64_t *dims, const int
   copy_strided(element_bytes, rank, out_dims, src, permuted, dst, dst_strides, p);
 }
 
+typedef struct interleave_job {
+  int64_t n, src_row[2], dst_row; /* strides in bytes */
+  const char *src[2];
+  char *dst;
+  copy_interleave_fn interleave;
+} interleave_job;
+
+static void work_interleave(void *arg, int64_t begin, int64_t end, int worker) {
+  (void)worker;
+  const interleave_job *j = arg;
+  for (int64_t r = begin; r < end; r++)
+    j->interleave(j->n, j->src[0] + r * j->src_row[0], j->src[1] + r * j->src_row[1], j->dst + r * j->dst_row);
+}
+
+void copy_interleave(size_t element_bytes, int groups, int64_t rows, int64_t n, const void *const *src,
+                     const int64_t *src_row, void *dst, int64_t dst_row, pool *p) {
+  const int64_t width = (int64_t)element_bytes;
+  if (groups == 2 && element_bytes == 4) {
+    interleave_job j = {.n = n,
+                        .src_row = {src_row[0] * width, src_row[1] * width},
+                        .dst_row = dst_row * width,
+                        .src = {src[0], src[1]},
+                        .dst = dst,
+                        .interleave = copy_best()->interleave_4};
+    pool_run(p, rows, GRAIN_BYTES / (2 * n * width) + 1, work_interleave, &j);
+    return;
+  }
+  for (int k = 0; k < groups; k++)
+    copy_strided(element_bytes, 2, (const int64_t[]){rows, n}, src[k], (const int64_t[]){src_row[k], 1},
+                 (char *)dst + k * width, (const int64_t[]){dst_row, groups}, p);
+}
+
 void copy_nchw_to_nhwc_f32(int64_t n, int64_t c, int64_t hw, const float *src, float *dst, pool *p) {
   copy_strided(sizeof(float), 3, (const int64_t[]){n, hw, c}, src, (const int64_t[]){c * hw, 1, hw}, dst,
                (const int64_t[]){hw * c, c, 1}, p);

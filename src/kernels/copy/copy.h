@@ -13,8 +13,11 @@
 /* dst[j * dst_row + i] = src[i * src_row + j] for i < rows, j < cols: strides in elements. */
 typedef void (*copy_transpose_fn)(int64_t rows, int64_t cols, const void *src, int64_t src_row, void *dst,
                                   int64_t dst_row);
+/* dst[2 * i] = a[i], dst[2 * i + 1] = b[i] for i < n: elements of 4 bytes at any address. */
+typedef void (*copy_interleave_fn)(int64_t n, const void *a, const void *b, void *dst);
 typedef struct copy_kernels {
   copy_transpose_fn transpose_1, transpose_2, transpose_4, transpose_8; /* by bytes of an element */
+  copy_interleave_fn interleave_4;
 } copy_kernels;
 KERNEL_VARIANTS_DECLARE(copy);
 extern const copy_kernels copy__ref;
@@ -29,6 +32,10 @@ void copy_strided(size_t element_bytes, int rank, const int64_t *dims, const voi
 /* Contiguous src of shape dims[rank] to contiguous dst of shape dims[perm[0]], dims[perm[1]], ... */
 void copy_permute(size_t element_bytes, int rank, const int64_t *dims, const int *perm, const void *src, void *dst,
                   pool *p);
+/* Rows of `groups` sources, interleaved: dst[r * dst_row + i * groups + k] = src[k][r * src_row[k] + i] for r < rows,
+ * i < n; strides in elements. */
+void copy_interleave(size_t element_bytes, int groups, int64_t rows, int64_t n, const void *const *src,
+                     const int64_t *src_row, void *dst, int64_t dst_row, pool *p);
 /* [n, c, hw] <-> [n, hw, c] of 4-byte elements. */
 void copy_nchw_to_nhwc_f32(int64_t n, int64_t c, int64_t hw, const float *src, float *dst, pool *p);
 void copy_nhwc_to_nchw_f32(int64_t n, int64_t c, int64_t hw, const float *src, float *dst, pool *p);

@@ -51,5 +51,13 @@ COPY_TRANSPOSE(transpose_2, copy_u16, 8, tile_2)
 COPY_TRANSPOSE(transpose_4, copy_u32, 4, tile_4)
 COPY_TRANSPOSE(transpose_8, copy_u64, 2, tile_8)
 
+COPY_INLINE void zip_4(const copy_u32 *a, const copy_u32 *b, copy_u32 *dst) {
+  uint32x4x2_t t =
+      vzipq_u32(vreinterpretq_u32_u8(vld1q_u8((const uint8_t *)a)), vreinterpretq_u32_u8(vld1q_u8((const uint8_t *)b)));
+  vst1q_u8((uint8_t *)dst, vreinterpretq_u8_u32(t.val[0]));
+  vst1q_u8((uint8_t *)(dst + 4), vreinterpretq_u8_u32(t.val[1]));
+}
+COPY_INTERLEAVE(interleave_4, 4, zip_4)
+
 const copy_kernels copy__neon;
-const copy_kernels copy__neon = {transpose_1, transpose_2, transpose_4, transpose_8};
+const copy_kernels copy__neon = {transpose_1, transpose_2, transpose_4, transpose_8, interleave_4};

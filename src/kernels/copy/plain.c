@@ -11,5 +11,11 @@ COPY_TRANSPOSE(transpose_2, copy_u16, 4, tile_2)
 COPY_TRANSPOSE(transpose_4, copy_u32, 4, tile_4)
 COPY_TRANSPOSE(transpose_8, copy_u64, 4, tile_8)
 
+static void interleave_4(int64_t n, const void *a_, const void *b_, void *dst_) {
+  const copy_u32 *a = a_, *b = b_;
+  copy_u32 *dst = dst_;
+  for (int64_t i = 0; i < n; i++) dst[2 * i] = a[i], dst[2 * i + 1] = b[i];
+}
+
 const copy_kernels copy__plain;
-const copy_kernels copy__plain = {transpose_1, transpose_2, transpose_4, transpose_8};
+const copy_kernels copy__plain = {transpose_1, transpose_2, transpose_4, transpose_8, interleave_4};

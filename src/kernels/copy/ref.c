@@ -21,4 +21,11 @@ REF(2)
 REF(4)
 REF(8)
 
-const copy_kernels copy__ref = {ref_1, ref_2, ref_4, ref_8};
+static void ref_interleave(int64_t n, const void *a, const void *b, void *dst) {
+  for (int64_t i = 0; i < n; i++) {
+    memcpy((char *)dst + 8 * i, (const char *)a + 4 * i, 4);
+    memcpy((char *)dst + 8 * i + 4, (const char *)b + 4 * i, 4);
+  }
+}
+
+const copy_kernels copy__ref = {ref_1, ref_2, ref_4, ref_8, ref_interleave};

@@ -6,6 +6,7 @@ COPY_TRANSPOSE(transpose_1, copy_u8, 16, copy_tile_1_16x16)
 COPY_TRANSPOSE(transpose_2, copy_u16, 8, copy_tile_2_8x8)
 COPY_TRANSPOSE(transpose_4, copy_u32, 4, copy_tile_4_4x4)
 COPY_TRANSPOSE(transpose_8, copy_u64, 2, copy_tile_8_2x2)
+COPY_INTERLEAVE(interleave_4, 4, copy_zip_4)
 
 const copy_kernels copy__sse2;
-const copy_kernels copy__sse2 = {transpose_1, transpose_2, transpose_4, transpose_8};
+const copy_kernels copy__sse2 = {transpose_1, transpose_2, transpose_4, transpose_8, interleave_4};

@@ -31,6 +31,22 @@ typedef uint64_t copy_u64 __attribute__((aligned(1), may_alias));
       for (int64_t i = 0; i < rows; i++) dst[j * dst_row + i] = src[i * src_row + j];                            \
   }
 
+/* Two rows interleaved, LANES of each at a time by ZIP(a, b, dst); where vectors do not come out even, the last is done
+ * again in part, so that rows shorter than one go element by element. */
+#define COPY_INTERLEAVE(name, LANES, ZIP)                                   \
+  static void name(int64_t n, const void *a_, const void *b_, void *dst_) { \
+    const copy_u32 *a = a_, *b = b_;                                        \
+    copy_u32 *dst = dst_;                                                   \
+    int64_t i = 0;                                                          \
+    for (; i + (LANES) <= n; i += (LANES)) ZIP(a + i, b + i, dst + 2 * i);  \
+    if (i < n && n >= (LANES)) {                                            \
+      i = n - (LANES);                                                      \
+      ZIP(a + i, b + i, dst + 2 * i);                                       \
+      return;                                                               \
+    }                                                                       \
+    for (; i < n; i++) dst[2 * i] = a[i], dst[2 * i + 1] = b[i];            \
+  }
+
 /* Tiles without vectors: a square that fits the registers. */
 #define COPY_PLAIN_TILE(name, T)                                                  \
   COPY_INLINE void name(const T *src, int64_t src_row, T *dst, int64_t dst_row) { \

@@ -44,6 +44,13 @@ COPY_INLINE void copy_tile_4_4x4(const copy_u32 *src, int64_t src_row, copy_u32 
   for (int i = 0; i < 4; i++) copy_store(dst + i * dst_row, a[i]);
 }
 
+/* Two rows of 4, interleaved. */
+COPY_INLINE void copy_zip_4(const copy_u32 *a, const copy_u32 *b, copy_u32 *dst) {
+  __m128i p = copy_load(a), q = copy_load(b);
+  copy_store(dst, _mm_unpacklo_epi32(p, q));
+  copy_store(dst + 4, _mm_unpackhi_epi32(p, q));
+}
+
 COPY_INLINE void copy_tile_8_2x2(const copy_u64 *src, int64_t src_row, copy_u64 *dst, int64_t dst_row) {
   __m128i a = copy_load(src), b = copy_load(src + src_row);
   copy_store(dst, _mm_unpacklo_epi64(a, b));
