@@ -73,5 +73,7 @@ extern const conv_algorithm conv_reference, conv_pointwise, conv_strip, conv_gat
 bool conv_pointwise_fits(const conv_f32_params *params);
 bool conv_winograd_fits(const conv_f32_params *params);
 bool conv_depthwise_fits(const conv_f32_params *params);
+/* The rows of a depthwise plan's image, where they stand. */
+struct depthwise_f32_line depthwise_f32_line_of(const conv_f32_plan *plan);
 
 #endif
