@@ -1,6 +1,7 @@
 /* Every variant of rnn's fused steps against the oracle, and the general steps against the equations. */
 #include "kernels/rnn/rnn.h"
 
+#include "base/mem.h"
 #include "kernel_test.h"
 
 enum { MAX = 80 };
@@ -77,4 +78,55 @@ static void test_general(void) {
   CHECK_NEAR(cell, (1 - S(0.3)) * 0.7 + S(0.3) * tanh(1.1), 1e-6);
 }
 
-TEST_MAIN({"fused", test_fused}, {"general", test_general})
+static float *alloc(size_t bytes) {
+  float *p = mem_alloc_aligned(bytes, 64);
+  CHECK(p);
+  return p;
+}
+
+/* Whole steps with their products, forwards and from the end. */
+static void check_rows(const rnn_variant *v, int64_t n, rng *r) {
+  const rnn_kernels *k = v->kernels;
+  float *weights = alloc((size_t)(4 * n * n) * 4), gates[2][4 * MAX], h_prev[MAX], c[2][MAX], h[2][MAX];
+  float rh[2][MAX], bias[MAX], *packed[2][2];
+  fill_uniform(r, weights, 4 * n * n, -1, 1);
+  fill_uniform(r, gates[0], 4 * n, -3, 3);
+  fill_uniform(r, h_prev, n, -1, 1);
+  fill_uniform(r, bias, n, -1, 1);
+  memcpy(gates[1], gates[0], sizeof gates[0]);
+  for (int form = 0; form < 6; form++) {
+    int n_gates = (const int[]){4, 4, 3, 3, 2, 2}[form];
+    float clip = form & 1 ? 2.5f : INFINITY;
+    for (int w = 0; w < 2; w++) {
+      const rnn_kernels *own = w ? k : &rnn__ref;
+      packed[w][0] = alloc(rnn_packed_bytes(own, n_gates, n));
+      packed[w][1] = alloc(rnn_packed_bytes(own, 1, n));
+      rnn_pack_f32(own, n_gates, n, weights, packed[w][0]);
+      rnn_pack_f32(own, 1, n, weights, packed[w][1]);
+      for (int64_t i = 0; i < n; i++) c[w][i] = bias[i];
+      if (n_gates == 4) own->lstm_row(packed[w][0], gates[w], h_prev, c[w], h[w], n, clip, w && form & 1);
+      if (n_gates == 3) own->gru_row(packed[w][0], bias, gates[w], h_prev, h[w], n, clip, w && form & 1);
+      if (n_gates == 2) {
+        own->gru_early_row(packed[w][0], gates[w], h_prev, rh[w], n, clip, w && form & 1);
+        own->gru_late_row(packed[w][1], gates[w], rh[w], h_prev, h[w], n, clip, w && !(form & 1));
+      }
+      mem_free(packed[w][0]), mem_free(packed[w][1]);
+    }
+    check_near("row, h", h[1], h[0], n, 4e-6, 4e-6);
+    check_near("row, c", c[1], c[0], n, 4e-6, 4e-6);
+  }
+  mem_free(weights);
+}
+
+static void test_rows(void) {
+  size_t n_variants;
+  const rnn_variant *variants = rnn_variants(&n_variants);
+  rng r;
+  rng_init(&r, 3);
+  for (size_t v = 0; v < n_variants; v++) {
+    if (!can_run(variants[v].isa)) continue;
+    for (int64_t n = 1; n < MAX; n += n < 20 ? 1 : 7) check_rows(&variants[v], n, &r);
+  }
+}
+
+TEST_MAIN({"fused", test_fused}, {"general", test_general}, {"rows", test_rows})

@@ -4,6 +4,7 @@
  *   gates[t] += H[t-1] R              a product of `batch` rows a step, R packed
  *   H[t], C[t]                        one fused step (kernels/rnn)
  *
+ * A single batch entry's steps are one call each, product included (rnn_row); two directions of it run side by side.
  * GRU: with linear_before_reset H R is kept apart for the candidate gate; without, the candidate's product waits for
  * the reset gate. Scratch: gates of all steps, the recurrent product, H and C, and what the products ask for. */
 #include "kernels/rnn/rnn.h"
@@ -17,12 +18,14 @@ typedef struct rnn_direction {
   const float *bias;           /* of the gates */
   const float *late_bias;      /* GRU, linear_before_reset: [0, 0, recurrent bias of the candidate] */
   rnn_options options;
+  rnn_row row; /* packed: NULL where steps are a product and a step */
 } rnn_direction;
 
 enum { RNN_WEIGHTS = 1u << 1 | 1u << 2 }; /* the inputs that are packed */
 
 typedef struct rnn_state {
   bool lstm, reset_after, reverse; /* reset_after: linear_before_reset */
+  bool by_row, apart;              /* steps of rnn_row; gates of both directions at once, for a thread each */
   int64_t steps, batch, input, hidden, directions, gates;
   gemm_f32_plan in, rec, late;
   rnn_direction dir[2];
@@ -31,60 +34,102 @@ typedef struct rnn_state {
 
 static float *at(const op_ctx *c, size_t offset) { return (float *)((char *)c->scratch + offset); }
 
-/* One direction: y_step(t) is where H of step t goes, `stride` floats from step to step. */
-static void rnn_steps(op_ctx *c, const rnn_state *s, int64_t d, float *y, int64_t stride) {
+/* What one direction works in. */
+typedef struct rnn_work {
+  float *gates, *rec, *cell, *h;
+} rnn_work;
+
+static rnn_work work_of(op_ctx *c, const rnn_state *s, int64_t d) {
+  int64_t block = s->batch * s->hidden, own = s->apart ? d : 0;
+  return (rnn_work){at(c, s->at_gates) + own * s->steps * s->gates * block, at(c, s->at_rec) + own * s->gates * block,
+                    at(c, s->at_c) + own * block, at(c, s->at_h) + own * 2 * block};
+}
+
+/* X W + biases of all steps, and the state before the first. */
+static void rnn_begin(op_ctx *c, const rnn_state *s, int64_t d) {
   const rnn_direction *k = &s->dir[d];
-  int64_t n = s->hidden, width = s->gates * n, block = s->batch * n;
-  float *gates = at(c, s->at_gates), *rec = at(c, s->at_rec), *cell = at(c, s->at_c), *h = at(c, s->at_h);
-  void *scratch = at(c, s->at_gemm);
-  bool backward = s->reverse || d == 1;
-  gemm_f32_args in = {s->steps * s->batch, op_in(c, 0)->data, s->input, k->w, k->bias, NULL, 0, gates, width};
-  gemm_f32_run(&s->in, &in, scratch, c->pool);
+  const rnn_work w = work_of(c, s, d);
+  int64_t block = s->batch * s->hidden, width = s->gates * s->hidden;
+  gemm_f32_args in = {s->steps * s->batch, op_in(c, 0)->data, s->input, k->w, k->bias, NULL, 0, w.gates, width};
+  gemm_f32_run(&s->in, &in, at(c, s->at_gemm), c->pool);
   const float *h0 = cpu_f32(op_in(c, 5)), *c0 = s->lstm ? cpu_f32(op_in(c, 6)) : NULL;
   size_t bytes = (size_t)block * sizeof(float);
   if (h0)
-    memcpy(h, h0 + d * block, bytes);
+    memcpy(w.h, h0 + d * block, bytes);
   else
-    memset(h, 0, bytes);
+    memset(w.h, 0, bytes);
   if (c0)
-    memcpy(cell, c0 + d * block, bytes);
+    memcpy(w.cell, c0 + d * block, bytes);
   else
-    memset(cell, 0, bytes);
-  const float *before = h;
+    memset(w.cell, 0, bytes);
+}
+
+/* A step of all batch entries, g their gates. */
+static void rnn_step(op_ctx *c, const rnn_state *s, const rnn_direction *k, const rnn_work *w, float *g,
+                     const float *before, float *to) {
+  int64_t n = s->hidden, width = s->gates * n;
+  void *scratch = at(c, s->at_gemm);
+  float *rec = w->rec;
+  if (s->lstm) {
+    gemm_f32_args product = {s->batch, before, n, k->r, NULL, g, width, g, width};
+    gemm_f32_run(&s->rec, &product, scratch, NULL);
+    rnn_lstm_step_f32(&k->options, g, width, w->cell, w->cell, to, n, s->batch, n);
+  } else if (s->reset_after) {
+    gemm_f32_args product = {s->batch, before, n, k->r, k->late_bias, NULL, 0, rec, width};
+    gemm_f32_run(&s->rec, &product, scratch, NULL);
+    for (int64_t b = 0; b < s->batch; b++)
+      for (int64_t j = 0; j < 2 * n; j++) g[b * width + j] += rec[b * width + j];
+    rnn_gru_step_f32(&k->options, g, width, rec + 2 * n, width, before, n, to, n, s->batch, n);
+  } else {
+    gemm_f32_args product = {s->batch, before, n, k->r, NULL, g, width, g, width};
+    gemm_f32_run(&s->rec, &product, scratch, NULL);
+    rnn_gru_reset_f32(&k->options, g, width, before, n, rec, n, s->batch, n);
+    gemm_f32_args late = {s->batch, rec, n, k->r_late, NULL, g + 2 * n, width, g + 2 * n, width};
+    gemm_f32_run(&s->late, &late, scratch, NULL);
+    rnn_gru_step_f32(&k->options, g, width, NULL, 0, before, n, to, n, s->batch, n);
+  }
+}
+
+/* One direction's steps. y: where H goes, `stride` floats from step to step; NULL: only the last is wanted. */
+static void rnn_steps(op_ctx *c, const rnn_state *s, int64_t d, float *y, int64_t stride) {
+  const rnn_direction *k = &s->dir[d];
+  const rnn_work w = work_of(c, s, d);
+  int64_t n = s->hidden, width = s->gates * n, block = s->batch * n;
+  bool backward = s->reverse || d == 1;
+  const float *before = w.h;
   for (int64_t i = 0; i < s->steps; i++) {
     int64_t t = backward ? s->steps - 1 - i : i;
-    float *g = gates + t * s->batch * width, *to = y ? y + t * stride : h;
-    if (s->lstm) {
-      gemm_f32_args product = {s->batch, before, n, k->r, NULL, g, width, g, width};
-      gemm_f32_run(&s->rec, &product, scratch, NULL);
-      rnn_lstm_step_f32(&k->options, g, width, cell, cell, to, n, s->batch, n);
-    } else if (s->reset_after) {
-      gemm_f32_args product = {s->batch, before, n, k->r, k->late_bias, NULL, 0, rec, width};
-      gemm_f32_run(&s->rec, &product, scratch, NULL);
-      for (int64_t b = 0; b < s->batch; b++)
-        for (int64_t j = 0; j < 2 * n; j++) g[b * width + j] += rec[b * width + j];
-      rnn_gru_step_f32(&k->options, g, width, rec + 2 * n, width, before, n, to, n, s->batch, n);
-    } else {
-      gemm_f32_args product = {s->batch, before, n, k->r, NULL, g, width, g, width};
-      gemm_f32_run(&s->rec, &product, scratch, NULL);
-      rnn_gru_reset_f32(&k->options, g, width, before, n, rec, n, s->batch, n);
-      gemm_f32_args late = {s->batch, rec, n, k->r_late, NULL, g + 2 * n, width, g + 2 * n, width};
-      gemm_f32_run(&s->late, &late, scratch, NULL);
-      rnn_gru_step_f32(&k->options, g, width, NULL, 0, before, n, to, n, s->batch, n);
-    }
+    float *g = w.gates + t * s->batch * width, *to = y ? y + t * stride : before == w.h ? w.h + block : w.h;
+    if (!s->by_row)
+      rnn_step(c, s, k, &w, g, before, to);
+    else if (s->lstm)
+      rnn_lstm_row_f32(&k->row, g, before, w.cell, to, n, i & 1);
+    else
+      rnn_gru_row_f32(&k->row, g, before, w.rec, to, n, i & 1);
     before = to;
   }
   tensor *last = op_out(c, 1), *last_c = s->lstm ? op_out(c, 2) : NULL;
+  size_t bytes = (size_t)block * sizeof(float);
   if (last) memcpy((float *)last->data + d * block, before, bytes);
-  if (last_c) memcpy((float *)last_c->data + d * block, cell, bytes);
+  if (last_c) memcpy((float *)last_c->data + d * block, w.cell, bytes);
+}
+
+static void rnn_body(void *arg, int64_t begin, int64_t end, int worker) {
+  op_ctx *c = arg;
+  const rnn_state *s = c->kernel;
+  tensor *y = op_out(c, 0);
+  int64_t block = s->batch * s->hidden;
+  for (int64_t d = begin; d < end; d++)
+    rnn_steps(c, s, d, y ? (float *)y->data + d * block : NULL, s->directions * block);
 }
 
 static ledge_status rnn_run(op_ctx *c) {
   const rnn_state *s = c->kernel;
-  tensor *y = op_out(c, 0);
-  int64_t block = s->batch * s->hidden;
-  for (int64_t d = 0; d < s->directions; d++)
-    rnn_steps(c, s, d, y ? (float *)y->data + d * block : NULL, s->directions * block);
+  for (int64_t d = 0; d < s->directions; d++) {
+    rnn_begin(c, s, d);
+    if (!s->apart) rnn_body(c, d, d + 1, 0);
+  }
+  if (s->apart) pool_run(c->pool, s->directions, 1, rnn_body, c);
   return LEDGE_OK;
 }
 
@@ -116,6 +161,50 @@ static ledge_status rnn_packed(const kernel_request *r, const gemm_f32_plan *pla
   TRY(weight_store_get(r->weights, w, (size_t)(plan->params.n * plan->params.k) * sizeof *w, &packing, &packed, error));
   *ret = packed;
   return LEDGE_OK;
+}
+
+typedef struct row_pack_args {
+  int n_gates;
+  int64_t hidden;
+  const void *r;
+} row_pack_args;
+
+static void row_pack(const void *arg, void *dst) {
+  const row_pack_args *a = arg;
+  rnn_pack_f32(rnn_kernels_best(), a->n_gates, a->hidden, a->r, dst);
+}
+
+/* n_gates gates of R for steps of one entry. */
+static ledge_status row_packed(const kernel_request *r, int n_gates, int64_t hidden, const unaligned_f32 *w,
+                               const float **ret, ledge_error *error) {
+  const int64_t key[] = {n_gates, hidden};
+  const row_pack_args args = {n_gates, hidden, w};
+  const void *packed;
+  const weight_packing packing = {.kind = "rnn_row_f32",
+                                  .params = key,
+                                  .n_params = 2,
+                                  .variant = rnn_kernels_best(),
+                                  .bytes = rnn_packed_bytes(rnn_kernels_best(), n_gates, hidden),
+                                  .pack = row_pack,
+                                  .arg = &args};
+  TRY(weight_store_get(r->weights, w, (size_t)(n_gates * hidden * hidden) * sizeof *w, &packing, &packed, error));
+  *ret = packed;
+  return LEDGE_OK;
+}
+
+/* The recurrent weights of one direction, as its steps want them. */
+static ledge_status rnn_recurrent(const kernel_request *r, const rnn_state *s, rnn_direction *k,
+                                  const unaligned_f32 *own, ledge_error *error) {
+  int64_t n = s->hidden;
+  bool late = !s->lstm && !s->reset_after;
+  int early = late ? 2 : (int)s->gates;
+  if (!s->by_row) {
+    TRY(rnn_packed(r, &s->rec, own, &k->r, error));
+    return late ? rnn_packed(r, &s->late, own + 2 * n * n, &k->r_late, error) : LEDGE_OK;
+  }
+  k->row = (rnn_row){.clip = k->options.clip, .late_bias = k->late_bias + (s->gates - 1) * n};
+  TRY(row_packed(r, early, n, own, &k->row.packed, error));
+  return late ? row_packed(r, 1, n, own + 2 * n * n, &k->row.packed_late, error) : LEDGE_OK;
 }
 
 /* The biases of one direction, added up as the steps want them. */
@@ -151,7 +240,8 @@ static size_t rnn_scratch(rnn_state *s) {
   size_t gemm = s->in.scratch_bytes > s->rec.scratch_bytes ? s->in.scratch_bytes : s->rec.scratch_bytes;
   if (s->late.scratch_bytes > gemm) gemm = s->late.scratch_bytes;
   size_t total = 0;
-  const size_t sizes[] = {(size_t)s->steps * gates * block, gates * block, block, block, gemm};
+  size_t n = s->apart ? 2 : 1; /* directions at a time */
+  const size_t sizes[] = {n * (size_t)s->steps * gates * block, n * gates * block, n * 2 * block, n * block, gemm};
   size_t *const offsets[] = {&s->at_gates, &s->at_rec, &s->at_h, &s->at_c, &s->at_gemm};
   for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
     *offsets[i] = total;
@@ -197,18 +287,21 @@ static ledge_status rnn_prepare(const kernel_request *r, kernel *ret, ledge_erro
   s->directions = w->dims[0], s->hidden = rec->dims[2];
   if (s->directions > 2 || !s->hidden || !rnn_plans(r, s)) return LEDGE_OK;
   int64_t n = s->hidden, width = s->gates * n;
+  const float *peep = s->lstm ? cpu_f32(op_in(c, 7)) : NULL;
+  bool input_forget = op_int(c, "input_forget", 0) != 0;
+  s->by_row = s->batch == 1 && !peep && !input_forget;
+  s->apart = s->by_row && s->directions == 2 && r->threads > 1;
   for (int64_t d = 0; d < s->directions; d++) {
     rnn_direction *k = &s->dir[d];
     const unaligned_f32 *own = (const unaligned_f32 *)rec->data + d * width * n;
     TRY(rnn_packed(r, &s->in, (const unaligned_f32 *)w->data + d * width * s->input, &k->w, error));
-    TRY(rnn_packed(r, &s->rec, own, &k->r, error));
-    if (!s->lstm && !s->reset_after) TRY(rnn_packed(r, &s->late, own + 2 * n * n, &k->r_late, error));
     TRY(rnn_bias(r, s, cpu_f32(op_in(c, 3)), d, error));
-    k->options = (rnn_options){.clip = op_float(c, "clip", 0), .input_forget = op_int(c, "input_forget", 0) != 0};
-    const float *p = s->lstm ? cpu_f32(op_in(c, 7)) : NULL;
-    if (p)
-      k->options.peep_i = p + d * 3 * n, k->options.peep_o = p + d * 3 * n + n,
-      k->options.peep_f = p + d * 3 * n + 2 * n;
+    k->options = (rnn_options){.clip = op_float(c, "clip", 0), .input_forget = input_forget};
+    if (peep) {
+      const float *p = peep + d * 3 * n;
+      k->options.peep_i = p, k->options.peep_o = p + n, k->options.peep_f = p + 2 * n;
+    }
+    TRY(rnn_recurrent(r, s, k, own, error));
   }
   double adds = (double)s->directions * (double)s->steps * (double)s->batch * (double)width * (double)(s->input + n);
   file_map_drop_at(w->data, tensor_bytes(w));

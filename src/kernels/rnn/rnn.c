@@ -92,3 +92,42 @@ void rnn_gru_reset_f32(const rnn_options *o, const float *gates, int64_t gates_r
     for (int64_t i = 0; i < hidden; i++) rh[i] *= h_prev[i];
   }
 }
+
+const rnn_kernels *rnn_kernels_best(void) { return rnn_best(); }
+
+size_t rnn_packed_bytes(const rnn_kernels *k, int n_gates, int64_t hidden) {
+  int64_t lanes = k->lanes;
+  return (size_t)((hidden + lanes - 1) / lanes * lanes * hidden * n_gates) * sizeof(float);
+}
+
+void rnn_pack_f32(const rnn_kernels *k, int n_gates, int64_t hidden, const unaligned_f32 *r, float *packed) {
+  enum { DEPTH = 16 }; /* a cache line of r is used whole */
+  int64_t lanes = k->lanes, width = n_gates * lanes;
+  for (int64_t unit = 0; unit < hidden; unit += lanes, packed += hidden * width) {
+    for (int64_t from = 0; from < hidden; from += DEPTH) {
+      int64_t to = hidden - from < DEPTH ? hidden : from + DEPTH;
+      for (int64_t j = 0; j < width; j++) {
+        int64_t u = unit + j % lanes;
+        const unaligned_f32 *row = r + (j / lanes * hidden + (u < hidden ? u : 0)) * hidden;
+        for (int64_t i = from; i < to; i++) packed[i * width + j] = u < hidden ? row[i] : 0;
+      }
+    }
+  }
+}
+
+void rnn_lstm_row_f32(const rnn_row *w, const float *gates, const float *h_prev, float *c, float *h, int64_t hidden,
+                      bool from_end) {
+  rnn_best()->lstm_row(w->packed, gates, h_prev, c, h, hidden, w->clip > 0 ? w->clip : INFINITY, from_end);
+}
+
+void rnn_gru_row_f32(const rnn_row *w, float *gates, const float *h_prev, float *rh, float *h, int64_t hidden,
+                     bool from_end) {
+  const rnn_kernels *k = rnn_best();
+  float clip = w->clip > 0 ? w->clip : INFINITY;
+  if (!w->packed_late) {
+    k->gru_row(w->packed, w->late_bias, gates, h_prev, h, hidden, clip, from_end);
+    return;
+  }
+  k->gru_early_row(w->packed, gates, h_prev, rh, hidden, clip, from_end);
+  k->gru_late_row(w->packed_late, gates, rh, h_prev, h, hidden, clip, from_end);
+}
