@@ -92,6 +92,15 @@ LEDGE_API const char *ledge_dtype_name(ledge_dtype dtype);
 /* Bits of one element: 2, 4, 8, 16, 32, 64 or 128; of a string element, those of a ledge_string. */
 LEDGE_API int ledge_dtype_bits(ledge_dtype dtype);
 
+/* What products of matrices and convolutions with constant weights are computed in. */
+typedef enum ledge_precision {
+  LEDGE_PRECISION_F32 = 0,
+  /* Factors are rounded to bfloat16, sums are float32. On any processor; fast where it has instructions for it. */
+  LEDGE_PRECISION_BF16 = 1,
+  /* Whichever of these is faster, as measured, as long as the outputs stay within a given error of float32's. */
+  LEDGE_PRECISION_AUTO = 2,
+} ledge_precision;
+
 /* One element of a string tensor: `size` bytes at `data`, UTF-8 by convention, not NUL-terminated. */
 typedef struct ledge_string {
   const char *data;

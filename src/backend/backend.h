@@ -75,7 +75,8 @@ typedef struct kernel_request {
   int threads;
   arena *arena; /* for the state: lives as long as the kernel */
   weight_store *weights;
-  uint32_t isa; /* bits of cpu_isa that may be used */
+  uint32_t isa;              /* bits of cpu_isa that may be used */
+  ledge_precision precision; /* of factors of products: F32, or BF16 */
 } kernel_request;
 
 /* Bits of the inputs of which a kernel of this backend takes a constant at any address: its preparation packs it, or it

@@ -48,7 +48,7 @@ ledge_status plan_prepare_step(plan *p, plan_step *s, const plan_options *option
   *ret = (kernel){0};
   TRY(plan_align_step(p, s, options, weights, error));
   if (options->reference_only) return LEDGE_OK;
-  kernel_request r = {&s->ctx, s->constant, options->threads, state, weights, options->isa};
+  kernel_request r = {&s->ctx, s->constant, options->threads, state, weights, options->isa, options->precision};
   TRY(backend_cpu_prepare(&r, ret, error));
   bool more = false;
   if (!(unaligned_inputs(s, &more) & ~ret->any_address) && !more) return LEDGE_OK;

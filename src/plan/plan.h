@@ -56,8 +56,9 @@ typedef struct plan_options {
   int threads;
   uint32_t isa;
   weight_store *weights;
-  size_t memory_limit; /* bytes of the arena and folded constants; 0: none */
-  bool reference_only; /* no backend: every step runs its operator's reference */
+  size_t memory_limit;       /* bytes of the arena and folded constants; 0: none */
+  bool reference_only;       /* no backend: every step runs its operator's reference */
+  ledge_precision precision; /* F32 or BF16 */
 } plan_options;
 
 typedef struct plan {

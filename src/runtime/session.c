@@ -75,8 +75,8 @@ ledge_status session_create(model *m, const session_options *options, session **
     session_destroy(s);
     return status;
   }
-  s->plan_options = (plan_options){pool_threads(s->pool), s->options.isa, s->weights, s->options.memory_limit,
-                                   s->options.reference_only};
+  s->plan_options = (plan_options){pool_threads(s->pool),     s->options.isa,      s->weights, s->options.memory_limit,
+                                   s->options.reference_only, s->options.precision};
   *ret = s;
   return LEDGE_OK;
 }

@@ -12,14 +12,15 @@
 typedef struct session session;
 
 typedef struct session_options {
-  int threads;            /* 0: this machine's default */
-  size_t memory_limit;    /* bytes; 0: what the machine and the cgroup have free */
-  uint32_t isa;           /* 0: all that the machine has */
-  bool reference_only;    /* every operator runs its reference: slow, for tests */
-  bool profile;           /* time every step */
-  uint64_t seed;          /* of operators that draw random numbers without a seed of their own */
-  weight_store *weights;  /* NULL: one of the session's own */
-  atomic_bool *cancelled; /* what session_cancel sets, outliving the session; NULL: the session's own */
+  int threads;               /* 0: this machine's default */
+  size_t memory_limit;       /* bytes; 0: what the machine and the cgroup have free */
+  uint32_t isa;              /* 0: all that the machine has */
+  bool reference_only;       /* every operator runs its reference: slow, for tests */
+  bool profile;              /* time every step */
+  ledge_precision precision; /* F32 or BF16 */
+  uint64_t seed;             /* of operators that draw random numbers without a seed of their own */
+  weight_store *weights;     /* NULL: one of the session's own */
+  atomic_bool *cancelled;    /* what session_cancel sets, outliving the session; NULL: the session's own */
 } session_options;
 
 /* The graph's nodes are resolved (ops_resolve); m is kept. */

@@ -1,4 +1,5 @@
 /* backend/cpu/conv: convolutions, channels last, with constant weights: packed once a model. */
+#include "backend/cpu/bf16.h"
 #include "backend/cpu/rows.h"
 #include "base/error.h"
 #include "ops/fused.h"
@@ -44,6 +45,8 @@ static ledge_status conv_prepare(const kernel_request *r, kernel *ret, ledge_err
   TRY(fused_conv_params(c, op_in(c, 0), w, true, &p));
   TRY(fused_epilogue(c, &p.epilogue));
   p.threads = r->threads;
+  TRY(cpu_bf16_conv(r, &p, ret, error));
+  if (ret->run) return LEDGE_OK;
   if (!conv_f32_plan_init(&s->plan, &p, r->isa)) return LEDGE_OK;
   /* The packing depends on the algorithm, the tile and the sizes, not on the image's. */
   const int64_t key[] = {s->plan.params.algo, p.channels_in,     p.channels_out,    p.groups,

@@ -1,5 +1,6 @@
 /* backend/cpu/matmul: matrix products: MatMul, Gemm and ledge.MatMul. A constant B is packed once a model; a B that is
  * computed is packed into scratch on the way. */
+#include "backend/cpu/bf16.h"
 #include "backend/cpu/rows.h"
 #include "base/error.h"
 #include "kernels/gemm/gemm.h"
@@ -74,6 +75,11 @@ static ledge_status matmul_offsets(const kernel_request *r, matmul_state *s, con
 static ledge_status matmul_finish(const kernel_request *r, matmul_state *s, const gemm_f32_params *p, kernel *ret,
                                   ledge_error *error) {
   const tensor *b = op_in(r->ctx, 1);
+  if (p->b_is_constant && !p->a_transposed) {
+    const bf16_product product = {p->m, p->n, p->k, s->b_stride_k, s->b_stride_n, s->alpha, p->epilogue};
+    TRY(cpu_bf16_matmul(r, &product, ret, error));
+    if (ret->run) return LEDGE_OK;
+  }
   if (!gemm_f32_plan_init(&s->plan, p, r->isa)) return LEDGE_OK;
   if (p->b_is_constant) {
     union {
