@@ -3,14 +3,17 @@
  *   pool (a view: how many threads) -> core -> jobs[POOL_JOBS]   one slot a caller that is inside pool_run
  *                                           -> workers           threads that claim chunks of any open job
  *
- * A job is cut into units of `grain` indices. Its `claim` word holds (generation, next unit); a thread claims units by
- * compare-and-swap, large pieces first and single units at the end (guided self-scheduling, Polychronopoulos and Kuck,
- * 1987), and adds what it has finished to `done`. The caller returns when done == units: it waits for chunks that
- * somebody works at, never for a worker that merely exists. So a run ends even if no worker ever wakes.
+ * A job is cut into units of `grain` indices, and these into as many ranges as threads are to take part. The `claim`
+ * word of a range holds (generation, next unit); a thread claims units by compare-and-swap, in its own range first and
+ * then in what is left of the others' (affinity scheduling, Markatos and LeBlanc, 1994): the operators of a model
+ * follow each other over the same rows, so a thread finds in its core's cache what it wrote there. Half of what is left
+ * goes at once, single units at the end. Each adds what it has finished to `done`. The caller returns when done ==
+ * units: it waits for chunks that somebody works at, never for a worker that merely exists. So a run ends even if no
+ * worker ever wakes.
  *
  * Why the fields of a job may be read while a caller of a later generation rewrites them: they are rewritten only while
- * the claim word is POOL_CLOSED, and a reader uses them only after its compare-and-swap found the very word that it had
- * loaded before, which then still was of the generation whose fields it read.
+ * all its claim words are POOL_CLOSED, and a reader uses them only after its compare-and-swap found the very word that
+ * it had loaded before, which then still was of the generation whose fields it read.
  *
  * Sleeping: a worker publishes ASLEEP, then looks at `epoch` once more; a caller raises `epoch`, then looks for ASLEEP.
  * Both are sequentially consistent, so one of them sees the other. The end of a job is the same handshake between
@@ -34,11 +37,12 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 enum {
   POOL_JOBS = 16,           /* callers served at once; one more runs its job alone */
+  POOL_RANGES = 16,         /* of a job; more threads share them */
   POOL_UNITS_MAX = 1 << 30, /* of a job */
+  POOL_FEW = 8,             /* units for each thread: as many for one as for another */
   POOL_SPIN_NS = 50 * 1000, /* the longest spin */
   POOL_SPIN_NS_MIN = 2 * 1000,
   POOL_STOLEN_NS = 100 * 1000, /* a spin that misses this much time was interrupted */
@@ -49,15 +53,19 @@ enum {
 static const uint64_t pool_affinity_ns = 1000u * 1000 * 1000, pool_quota_ns = 10u * 1000 * 1000 * 1000ull;
 #define POOL_CLOSED UINT32_MAX /* as the next unit: no job */
 
-typedef struct pool_job {
+typedef struct pool_range {
   _Alignas(64) _Atomic uint64_t claim; /* generation << 32 | next unit */
-  _Alignas(64) atomic_uint done;       /* finished units; the caller sleeps on it */
-  atomic_uint waiting;                 /* the caller sleeps or is about to */
+} pool_range;
+
+typedef struct pool_job {
+  pool_range ranges[POOL_RANGES];
+  _Alignas(64) atomic_uint done; /* finished units; the caller sleeps on it */
+  atomic_uint waiting;           /* the caller sleeps or is about to */
   _Alignas(64) _Atomic(pool_body) body;
   _Atomic(void *) arg;
   _Atomic int64_t n, unit;
   atomic_uint units;
-  atomic_int threads;
+  atomic_int threads, n_ranges;
   atomic_bool taken; /* by a caller */
 } pool_job;
 
@@ -81,8 +89,8 @@ struct pool_core {
   _Atomic uint64_t affinity_at, quota_at, no_spin_until; /* times */
   _Atomic double quota;
   atomic_bool stop;
-  pid_t process;
-  int refs; /* under the registry's lock for the shared core, else 1 */
+  unsigned forks; /* pool_forks at its making: where that is another, its workers are in a parent process */
+  int refs;       /* under the registry's lock for the shared core, else 1 */
   bool shared;
   pool_worker *workers[POOL_THREADS_MAX]; /* [0] is unused: the caller */
 };
@@ -98,6 +106,16 @@ static _Thread_local struct {
   int worker;
   uint32_t spin_ns, n_runs;
 } pool_here = {.spin_ns = POOL_SPIN_NS};
+
+/* How many forks lie between the first process that had a pool and this one. A child has its parent's memory and none
+ * of its threads: there an inherited core must neither wake nor await them (a condition variable of C's library would
+ * wait for sleepers that are not there). */
+static atomic_uint pool_forks;
+static void pool_forked(void) { atomic_fetch_add(&pool_forks, 1); }
+static void pool_watch_forks(void) { pthread_atfork(NULL, NULL, pool_forked); }
+static bool pool_is_inherited(const pool_core *c) {
+  return atomic_load_explicit(&pool_forks, memory_order_relaxed) != c->forks;
+}
 
 static void pool_pause(void) {
 #if defined(__x86_64__) || defined(__i386__)
@@ -170,30 +188,42 @@ static void pool_spin_learn(uint64_t start) {
     pool_here.spin_ns /= 2;
 }
 
-/* Claims and runs chunks of a job until none is left. */
-static bool pool_work(pool_job *j, int worker) {
-  unsigned finished = 0, of = 0;
-  uint64_t claim = atomic_load_explicit(&j->claim, memory_order_acquire);
+/* The units of range r of n end before this one. */
+static unsigned pool_range_end(unsigned units, int r, int n) {
+  return (unsigned)((uint64_t)units * (unsigned)(r + 1) / (unsigned)(n ? n : 1));
+}
+
+/* Claims and runs chunks of range `r` of a job until none is left; adds the units that it finished to *finished and
+ * sets *units to those of the job. */
+static void pool_work_range(pool_job *j, int r, int worker, unsigned *finished, unsigned *ret_units) {
+  _Atomic uint64_t *word = &j->ranges[r].claim;
+  uint64_t claim = atomic_load_explicit(word, memory_order_acquire);
   for (;;) {
     uint32_t next = (uint32_t)claim;
-    if (next == POOL_CLOSED) break;
+    if (next == POOL_CLOSED) return;
     unsigned units = atomic_load_explicit(&j->units, memory_order_relaxed);
     int threads = atomic_load_explicit(&j->threads, memory_order_relaxed);
-    if (next >= units || worker >= threads) break;
+    unsigned end = pool_range_end(units, r, atomic_load_explicit(&j->n_ranges, memory_order_relaxed));
+    if (next >= end || worker >= threads) return;
     pool_body body = atomic_load_explicit(&j->body, memory_order_relaxed);
     void *arg = atomic_load_explicit(&j->arg, memory_order_relaxed);
     int64_t n = atomic_load_explicit(&j->n, memory_order_relaxed);
     int64_t unit = atomic_load_explicit(&j->unit, memory_order_relaxed);
-    unsigned take = (units - next) / (2 * (unsigned)threads);
-    if (!take) take = 1;
-    if (!atomic_compare_exchange_weak_explicit(&j->claim, &claim, claim + take, memory_order_acq_rel,
-                                               memory_order_acquire))
+    unsigned take = (end - next + 1) / 2;
+    if (!atomic_compare_exchange_weak_explicit(word, &claim, claim + take, memory_order_acq_rel, memory_order_acquire))
       continue;
     body(arg, next * unit, next + take == units ? n : (next + take) * unit, worker);
-    finished += take;
-    of = units;
-    claim = atomic_load_explicit(&j->claim, memory_order_acquire);
+    *finished += take;
+    *ret_units = units;
+    claim = atomic_load_explicit(word, memory_order_acquire);
   }
+}
+
+/* Claims and runs chunks of a job until none is left. */
+static bool pool_work(pool_job *j, int worker) {
+  unsigned finished = 0, of = 0;
+  int n_ranges = atomic_load_explicit(&j->n_ranges, memory_order_relaxed);
+  for (int i = 0; i < n_ranges; i++) pool_work_range(j, (worker + i) % n_ranges, worker, &finished, &of);
   if (!finished) return false;
   /* From here on the job may end and its slot be used anew: a wake too many does no harm. */
   if (atomic_fetch_add(&j->done, finished) + finished == of && worker && atomic_load(&j->waiting))
@@ -264,22 +294,30 @@ static pool_job *pool_take_job(pool_core *c) {
   return NULL;
 }
 
-static void pool_open_job(pool_job *j, int64_t n, int64_t unit, unsigned units, int threads, pool_body body,
-                          void *arg) {
+static void pool_open_job(pool_job *j, int64_t n, int64_t unit, unsigned units, int threads, int n_ranges,
+                          pool_body body, void *arg) {
   atomic_store_explicit(&j->body, body, memory_order_relaxed);
   atomic_store_explicit(&j->arg, arg, memory_order_relaxed);
   atomic_store_explicit(&j->n, n, memory_order_relaxed);
   atomic_store_explicit(&j->unit, unit, memory_order_relaxed);
   atomic_store_explicit(&j->units, units, memory_order_relaxed);
   atomic_store_explicit(&j->threads, threads, memory_order_relaxed);
+  atomic_store_explicit(&j->n_ranges, n_ranges, memory_order_relaxed);
   atomic_store_explicit(&j->done, 0, memory_order_relaxed);
-  uint64_t generation = (atomic_load_explicit(&j->claim, memory_order_relaxed) >> 32) + 1;
-  atomic_store_explicit(&j->claim, generation << 32, memory_order_release);
+  for (int r = 0; r < n_ranges; r++) {
+    _Atomic uint64_t *word = &j->ranges[r].claim;
+    uint64_t generation = (atomic_load_explicit(word, memory_order_relaxed) >> 32) + 1;
+    uint64_t first = r ? pool_range_end(units, r - 1, n_ranges) : 0;
+    atomic_store_explicit(word, generation << 32 | first, memory_order_release);
+  }
 }
 
 static void pool_close_job(pool_job *j) {
-  uint64_t claim = atomic_load_explicit(&j->claim, memory_order_relaxed);
-  atomic_store_explicit(&j->claim, claim | POOL_CLOSED, memory_order_release);
+  int n_ranges = atomic_load_explicit(&j->n_ranges, memory_order_relaxed);
+  for (int r = 0; r < n_ranges; r++) {
+    uint64_t claim = atomic_load_explicit(&j->ranges[r].claim, memory_order_relaxed);
+    atomic_store_explicit(&j->ranges[r].claim, claim | POOL_CLOSED, memory_order_release);
+  }
   atomic_store_explicit(&j->taken, false, memory_order_release);
 }
 
@@ -295,7 +333,7 @@ static void pool_run_shared(pool *p, int helpers, int64_t n, int64_t unit, unsig
   pool_here.core = c;
   pool_here.worker = 0;
   atomic_fetch_add_explicit(&c->callers, 1, memory_order_relaxed);
-  pool_open_job(j, n, unit, units, p->threads, body, arg);
+  pool_open_job(j, n, unit, units, p->threads, helpers < POOL_RANGES ? helpers + 1 : POOL_RANGES, body, arg);
   pool_wake(c, helpers);
   pool_work(j, 0);
   pool_wait_done(c, j, units);
@@ -305,6 +343,14 @@ static void pool_run_shared(pool *p, int helpers, int64_t n, int64_t unit, unsig
   pool_here.worker = outer_worker;
 }
 
+/* The indices of a unit: about `grain`, so that few units are equal shares for all threads. */
+static int64_t pool_unit(int64_t n, int64_t grain, int threads) {
+  int64_t pieces = (n - 1) / grain + 1;
+  if (pieces > POOL_UNITS_MAX) pieces = POOL_UNITS_MAX;
+  if (pieces > threads && pieces < POOL_FEW * threads) pieces -= pieces % threads;
+  return (n - 1) / pieces + 1;
+}
+
 void pool_run(pool *p, int64_t n, int64_t grain, pool_body body, void *arg) {
   if (n <= 0) return;
   if (grain < 1) grain = 1;
@@ -312,7 +358,7 @@ void pool_run(pool *p, int64_t n, int64_t grain, pool_body body, void *arg) {
     body(arg, 0, n, pool_here.worker < p->threads ? pool_here.worker : 0);
     return;
   }
-  if (!p || p->threads == 1 || n <= grain) {
+  if (!p || p->threads == 1 || n <= grain || pool_is_inherited(p->core)) {
     body(arg, 0, n, 0);
     return;
   }
@@ -323,9 +369,9 @@ void pool_run(pool *p, int64_t n, int64_t grain, pool_body body, void *arg) {
     pool_look(c, now);
     if (usable == 1) pool_look_quota(c, now); /* no worker runs, so none looks */
   }
-  int64_t unit = grain > n / POOL_UNITS_MAX ? grain : n / POOL_UNITS_MAX + 1;
-  unsigned units = (unsigned)((n - 1) / unit + 1);
   int helpers = (usable < p->threads ? usable : p->threads) - 1;
+  int64_t unit = pool_unit(n, grain, helpers + 1);
+  unsigned units = (unsigned)((n - 1) / unit + 1);
   if ((unsigned)helpers > units - 1) helpers = (int)units - 1;
   if (helpers < 1)
     body(arg, 0, n, 0);
@@ -373,11 +419,14 @@ static ledge_status pool_grow(pool_core *c, int threads, ledge_error *error) {
 }
 
 static pool_core *pool_core_create(void) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, pool_watch_forks);
   pool_core *c = mem_alloc_aligned(sizeof *c, 64);
   if (!c) return NULL;
   memset(c, 0, sizeof *c);
-  for (int i = 0; i < POOL_JOBS; i++) atomic_init(&c->jobs[i].claim, POOL_CLOSED);
-  c->process = getpid();
+  for (int i = 0; i < POOL_JOBS; i++)
+    for (int r = 0; r < POOL_RANGES; r++) atomic_init(&c->jobs[i].ranges[r].claim, POOL_CLOSED);
+  c->forks = atomic_load(&pool_forks);
   c->refs = 1;
   atomic_init(&c->quota, cpu_quota());
   atomic_init(&c->quota_at, clock_now_ns());
@@ -389,8 +438,8 @@ static pool_core *pool_core_create(void) {
 
 static void pool_core_destroy(pool_core *c) {
   int n = atomic_load_explicit(&c->n_workers, memory_order_acquire);
-  assert(!atomic_load(&c->callers) || c->process != getpid());
-  if (c->process == getpid()) { /* else a fork's child, whose memory alone has workers */
+  assert(!atomic_load(&c->callers) || pool_is_inherited(c));
+  if (!pool_is_inherited(c)) {
     atomic_store(&c->stop, true);
     pool_wake(c, n);
     for (int i = 1; i <= n; i++) pthread_join(c->workers[i]->thread, NULL);
@@ -442,8 +491,7 @@ ledge_status pool_shared_ref(int threads, pool **ret_pool, ledge_error *error) {
   if (!p) return error_memory(error, sizeof *p, "the thread pool");
   pthread_mutex_lock(&pool_registry);
   pool_core *c = pool_shared_core;
-  if (!c ||
-      c->process != getpid()) { /* a core of the parent process has no workers here, and its other users keep it */
+  if (!c || pool_is_inherited(c)) { /* its other users keep it */
     c = pool_core_create();
     if (c) {
       c->shared = true;

@@ -30,7 +30,9 @@ void pool_destroy(pool *p); /* NULL passes; no run may be going on */
 ledge_status pool_shared_ref(int threads, pool **ret_pool, ledge_error *error);
 void pool_shared_unref(pool *p); /* NULL passes */
 int pool_threads(const pool *p); /* p may be NULL: 1 */
-/* Runs body over [0, n) in chunks of at least `grain` indices (the last of them excepted); returns when all are done.
+/* Runs body over [0, n) in chunks of about `grain` indices or more (so that few are equal shares); returns when all are
+ * done. A thread begins with its own stretch of them, the same at every run of that n and grain: what follows along the
+ * same indices finds its data in the core that wrote it.
  * On the caller alone, in one call: p NULL, n <= grain, one thread, or one core to run on. Calls from several threads
  * on one pool are served side by side: each caller works at its own run, the workers help where work is left. A call
  * from inside a body runs on that worker alone, under its index. `worker` is unique within a run, 0 is its caller.

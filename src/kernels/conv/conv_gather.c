@@ -122,7 +122,8 @@ static void gather_run(const conv_run_args *a) {
   int64_t tiles = job.lines * job.rows.n * g->groups;
   job.block = gemm_block_columns(g->ng, g->k, v->nr, tiles, pool_threads(a->pool));
   int64_t macs = job.rows.rows * job.block * g->k;
-  job.order = (gemm_order){tiles, a->plan->layout[GATHER_RANGE], (g->ng - 1) / job.block + 1};
+  job.order = gemm_order_make(tiles, a->plan->layout[GATHER_RANGE], (g->ng - 1) / job.block + 1, pool_threads(a->pool),
+                              g->batch * job.pixels, g->ng);
   pool_run(a->pool, tiles * job.order.blocks, 1 + GEMM_JOB_MACS / macs, gather_body, &job);
 }
 

@@ -243,7 +243,8 @@ static void strip_run_all(const conv_run_args *a) {
   const conv_geometry *g = &job.s.g;
   int64_t tiles = g->batch * g->out[0] * job.s.rows * job.s.row_tiles;
   job.block = gemm_block_columns(g->ng, g->k, a->plan->gemm->nr, tiles, pool_threads(a->pool));
-  job.order = (gemm_order){tiles, a->plan->layout[STRIP_RANGE], (g->ng - 1) / job.block + 1};
+  job.order = gemm_order_make(tiles, a->plan->layout[STRIP_RANGE], (g->ng - 1) / job.block + 1, pool_threads(a->pool),
+                              g->batch * g->y_image / g->yps, g->ng);
   int64_t macs = job.s.split.rows * job.block * g->k * g->groups;
   pool_run(a->pool, tiles * job.order.blocks, 1 + GEMM_JOB_MACS / macs, strip_body, &job);
 }

@@ -1,4 +1,5 @@
-/* kernels/depthwise: the loops around the tiles. A job is one output row of one block of channels, the row fastest. */
+/* kernels/depthwise: the loops around the tiles. A job is one output row of one block of channels; the order is bands
+ * of rows, in each all blocks, in each block the rows of the band. */
 #include "kernels/depthwise/depthwise.h"
 #include "base/mem.h"
 #include "kernels/conv/conv_impl.h"
@@ -149,6 +150,7 @@ typedef struct depthwise_job {
   conv_geometry g;
   depthwise_f32_line line;
   int64_t channels, block, blocks;
+  int64_t rows, band; /* output rows of all images, in bands of so many: a thread's share */
 } depthwise_job;
 
 /* Output rows [oy, end) of a block of channels. */
@@ -198,9 +200,11 @@ depthwise_f32_line depthwise_f32_line_of(const conv_f32_plan *plan) {
 static void depthwise_body(void *arg, int64_t begin, int64_t end, int worker) {
   const depthwise_job *j = arg;
   for (int64_t i = begin, next; i < end; i = next) {
-    int64_t oy = i % j->g.out[1], c = i / j->g.out[1] % j->blocks, image = i / j->g.out[1] / j->blocks;
-    next = i - oy + j->g.out[1] < end ? i - oy + j->g.out[1] : end;
-    depthwise_rows(j, image, c * j->block, oy, oy + next - i);
+    int64_t row0 = i / (j->band * j->blocks) * j->band, in_band = i - row0 * j->blocks;
+    int64_t rows = j->rows - row0 < j->band ? j->rows - row0 : j->band;
+    int64_t row = row0 + in_band % rows, image = row / j->g.out[1], oy = row % j->g.out[1];
+    next = i + row0 + rows - row < end ? i + row0 + rows - row : end;
+    depthwise_rows(j, image, in_band / rows * j->block, oy, oy + next - i);
   }
 }
 
@@ -223,8 +227,10 @@ static void depthwise_run(const conv_run_args *a) {
   job.line = depthwise_f32_line_of(a->plan);
   job.block = depthwise_block(g, job.channels, lanes);
   job.blocks = (job.channels + job.block - 1) / job.block;
-  int64_t images = g->batch * g->out[0], macs = job.block * g->out[2] * g->taps;
-  pool_run(a->pool, images * job.blocks * g->out[1], 1 + (GEMM_JOB_MACS >> 2) / macs, depthwise_body, &job);
+  int64_t images = g->batch * g->out[0], threads = pool_threads(a->pool), macs = job.block * g->out[2] * g->taps;
+  job.rows = images * g->out[1];
+  job.band = images > 1 || threads == 1 ? g->out[1] : (job.rows - 1) / threads + 1;
+  pool_run(a->pool, job.rows * job.blocks, 1 + (GEMM_JOB_MACS >> 2) / macs, depthwise_body, &job);
 }
 
 const conv_algorithm conv_depthwise = {depthwise_plan, depthwise_pack, depthwise_run};

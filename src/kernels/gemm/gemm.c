@@ -235,8 +235,8 @@ void gemm_f32_run(const gemm_f32_plan *plan, const gemm_f32_args *args, void *sc
   job.copy = plan->params.a_transposed || one_set;
 
   job.block = gemm_block_columns(n, k, v->nr, job.rows.n, (int)threads);
-  job.order = (gemm_order){job.rows.n, job.copy ? min_i64(plan->copied_rows / v->mr, job.rows.n) : job.rows.n,
-                           ceil_div(n, job.block)};
+  int64_t range = job.copy ? min_i64(plan->copied_rows / v->mr, job.rows.n) : job.rows.n;
+  job.order = gemm_order_make(job.rows.n, range, ceil_div(n, job.block), (int)threads, args->m, n);
   int64_t macs = job.rows.rows * job.block * k;
   pool_run(p, job.rows.n * job.order.blocks, 1 + GEMM_JOB_MACS / macs, gemm_body, &job);
 }

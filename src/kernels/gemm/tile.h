@@ -82,15 +82,25 @@ static inline int gemm_rows_size(const gemm_rows *g, int64_t i) { return g->rows
 /* Columns of a block: equal blocks of whole panels whose packed B, k rows deep, stays in L2, and enough of them that
  * row_jobs times the blocks feed all threads. */
 int64_t gemm_block_columns(int64_t n, int64_t k, int nr, int64_t row_jobs, int threads);
-enum { GEMM_JOB_MACS = 1 << 19 }; /* multiply-adds that are worth a hand-over to another thread */
+enum { GEMM_JOB_MACS = 1 << 18 }; /* multiply-adds that are worth a hand-over to another thread */
 
 /* The order of jobs where what a tile reads is copied first: ranges of tiles whose copies a thread keeps, in each all
  * blocks of columns, in each block the range's tiles; so that a tile is copied once and not once a block. A thread that
  * starts in the middle copies what it has not: `have` has a bit for each tile of the range. */
-enum { GEMM_RANGE_TILES = 64, GEMM_RANGE_BYTES = 1 << 20 };
+enum { GEMM_RANGE_TILES = 64, GEMM_RANGE_BYTES = 1 << 20, GEMM_BY_ROWS = 2 };
 typedef struct gemm_order {
   int64_t tiles, range, blocks;
 } gemm_order;
+/* The order of jobs for so many threads, of which the pool gives each a stretch to begin with: stretches of rows where
+ * these are more bytes (k deep) than the packed B (n wide), since the step before and the step after work along rows
+ * too and a core finds in its cache what it wrote; else stretches of columns, so that no core reads all of B. `range`
+ * is the most tiles of a range. */
+static inline gemm_order gemm_order_make(int64_t tiles, int64_t range, int64_t blocks, int threads, int64_t rows,
+                                         int64_t n) {
+  int64_t share = tiles / threads + (tiles % threads != 0);
+  bool by_rows = threads > 1 && n < GEMM_BY_ROWS * rows;
+  return (gemm_order){tiles, by_rows && share < range ? share : range, blocks};
+}
 /* Where a thread stands in the order. */
 typedef struct gemm_place {
   int64_t tile, slot, tiles, block; /* slot: the tile's place in its range of so many tiles */
