@@ -17,6 +17,8 @@
 enum {
   GEMM_WHOLE_BYTES = 768 << 10, /* a packed B that L2 holds beside A and C: one block */
   GEMM_BLOCK_BYTES = 320 << 10, /* a block of a longer one: L2 holds it and the next, which is fetched meanwhile */
+  GEMM_SMALL_BYTES = 160 << 10, /* a block where L2 holds A too: only the first waits for memory */
+  GEMM_SMALL_A_BYTES = 1 << 20,
   GEMM_COPY_PAD = 16,
   GEMM_BATCH_BYTES = 1 << 20, /* of a packed B that each thread may have for itself */
 };
@@ -53,12 +55,18 @@ gemm_rows gemm_rows_split(int64_t m, int mr) {
   return (gemm_rows){.n = n, .n_big = m - n * (rows - 1), .rows = (int)rows};
 }
 
-int64_t gemm_block_columns(int64_t n, int64_t k, int nr, int64_t row_jobs, int threads) {
+/* Blocks whose packed B takes `bytes`, one where all of it is within whole_bytes. */
+static int64_t block_columns(int64_t n, int64_t k, int nr, int64_t row_jobs, int threads, int64_t whole_bytes,
+                             int64_t bytes) {
   int64_t panels = ceil_div(n, nr), panel_bytes = k * nr * (int64_t)sizeof(float);
-  int64_t most = (panels <= GEMM_WHOLE_BYTES / panel_bytes ? GEMM_WHOLE_BYTES : GEMM_BLOCK_BYTES) / panel_bytes;
+  int64_t most = (panels <= whole_bytes / panel_bytes ? whole_bytes : bytes) / panel_bytes;
   int64_t blocks = ceil_div(panels, most < 1 ? 1 : most), wanted = ceil_div(4 * (int64_t)threads, row_jobs);
   if (threads > 1 && blocks < wanted) blocks = min_i64(wanted, panels);
   return ceil_div(panels, blocks) * nr;
+}
+
+int64_t gemm_block_columns(int64_t n, int64_t k, int nr, int64_t row_jobs, int threads) {
+  return block_columns(n, k, nr, row_jobs, threads, GEMM_WHOLE_BYTES, GEMM_BLOCK_BYTES);
 }
 
 void gemm_f32_columns(const gemm_f32_variant *v, const gemm_f32_tile *t, const kernel_epilogue *e, int64_t n0,
@@ -234,7 +242,9 @@ void gemm_f32_run(const gemm_f32_plan *plan, const gemm_f32_args *args, void *sc
   bool one_set = args->a_stride % 1024 == 0 && args->m > 4 && n > v->nr;
   job.copy = plan->params.a_transposed || one_set;
 
-  job.block = gemm_block_columns(n, k, v->nr, job.rows.n, (int)threads);
+  bool small = args->m <= GEMM_SMALL_A_BYTES / (k * (int64_t)sizeof(float));
+  int64_t whole = small ? GEMM_SMALL_BYTES : GEMM_WHOLE_BYTES, bytes = small ? GEMM_SMALL_BYTES : GEMM_BLOCK_BYTES;
+  job.block = block_columns(n, k, v->nr, job.rows.n, (int)threads, whole, bytes);
   int64_t range = job.copy ? min_i64(plan->copied_rows / v->mr, job.rows.n) : job.rows.n;
   job.order = gemm_order_make(job.rows.n, range, ceil_div(n, job.block), (int)threads, args->m, n);
   int64_t macs = job.rows.rows * job.block * k;
