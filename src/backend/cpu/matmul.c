@@ -16,6 +16,7 @@ typedef struct matmul_state {
 } matmul_state;
 
 enum { MATMUL_B = 1u << 1 }; /* the input that is packed */
+enum { FETCH_ROWS = 8 };     /* products of fewer rows read weights as fast as they come; there is no time for more */
 
 typedef struct matmul_pack_args {
   const gemm_f32_plan *plan;
@@ -35,8 +36,8 @@ static ledge_status matmul_run(op_ctx *c) {
   const float *bias = cpu_f32(op_in(c, 2)), *residual = cpu_f32(op_in(c, 3));
   float *y = op_out(c, 0)->data;
   if (s->packed) {
-    gemm_f32_args args = {s->m,     op_in(c, 0)->data, s->a_stride, s->packed,       bias,
-                          residual, s->plan.params.n,  y,           s->plan.params.n};
+    const int64_t n = s->plan.params.n;
+    gemm_f32_args args = {s->m, op_in(c, 0)->data, s->a_stride, s->packed, bias, residual, n, y, n, s->m >= FETCH_ROWS};
     gemm_f32_run(&s->plan, &args, c->scratch, c->pool);
     return LEDGE_OK;
   }

@@ -191,6 +191,7 @@ static void gemm_body(void *arg, int64_t begin, int64_t end, int worker) {
                      .residual_stride = args->residual_stride,
                      .c_stride = args->c_stride};
   int64_t block_bytes = j->block * k * (int64_t)sizeof(float);
+  size_t behind = mem_align(plan->packed_b_bytes, 64);
   gemm_place at = gemm_place_first(&j->order, begin);
   for (int64_t i = begin; i < end; i++, gemm_place_next(&j->order, &at)) {
     int64_t i0 = gemm_rows_begin(&j->rows, at.tile), n0 = at.block * j->block;
@@ -206,9 +207,10 @@ static void gemm_body(void *arg, int64_t begin, int64_t end, int worker) {
     t.a1 = t.a0 + (t.rows + 1) / 2 * t.a_stride;
     t.c = args->c + i0 * args->c_stride;
     t.residual = args->residual ? args->residual + i0 * args->residual_stride : NULL;
-    if (at.block + 1 < j->order.blocks) {
-      gemm_f32_fetch_next(&t, args->packed_b + (n0 + j->block) * k, block_bytes, at.slot, at.tiles,
-                          at.tiles * j->block / plan->variant->nr * k);
+    bool last = at.block + 1 == j->order.blocks;
+    if (!last || args->fetch_behind) {
+      const void *next = (const char *)args->packed_b + (last ? behind : (size_t)((n0 + j->block) * k) * sizeof(float));
+      gemm_f32_fetch_next(&t, next, block_bytes, at.slot, at.tiles, at.tiles * j->block / plan->variant->nr * k);
     } else {
       t.next_step = 0;
     }

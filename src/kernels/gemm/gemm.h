@@ -64,6 +64,7 @@ typedef struct gemm_f32_args {
   int64_t residual_stride;
   float *c;
   int64_t c_stride;
+  bool fetch_behind; /* what stands behind packed_b is probably what is multiplied next: it is fetched meanwhile */
 } gemm_f32_args;
 void gemm_f32_run(const gemm_f32_plan *plan, const gemm_f32_args *args, void *scratch, pool *p);
 
