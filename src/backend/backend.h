@@ -60,6 +60,20 @@ void weight_store_save(weight_store *s);
 /* LEDGE_ERROR_CHANGED where the cache's file was cut short after packings were taken from it. */
 ledge_status weight_store_check(const weight_store *s, ledge_error *error);
 
+/* An operand is input i (0 or more) or output i (~i). It may stand as a *window* in wider memory: its rows of `row`
+ * elements, each a run of its last dims, are `stride` elements apart instead of one after another. */
+typedef bool (*kernel_window_fn)(void *state, int operand, int64_t row, int64_t stride, size_t *scratch_bytes);
+
+/* A kernel that does nothing but to put parts together (Concat), or to take them apart (Split, Slice): rows of the
+ * whole and of the parts, side by side. Where the plan lets a part stand in the whole's memory, nothing is left to do
+ * for it. */
+typedef struct kernel_parts {
+  int whole; /* operand: ~0, and the parts are inputs; or 0, and they are outputs */
+  int n;     /* parts */
+  int64_t rows, row;
+  const int64_t *at, *width; /* by part: where its row begins in the whole's row, and its length; elements */
+} kernel_parts;
+
 typedef struct kernel {
   op_fn run;            /* NULL: declined, the reference runs */
   void *state;          /* becomes op_ctx.kernel; lives in kernel_request.arena or the weight store */
@@ -67,6 +81,11 @@ typedef struct kernel {
   const char *name;     /* for profiles: "gemm_f32 avx512 14x32"; static storage */
   double multiply_adds; /* of one run; 0 where it does not count */
   uint32_t any_address; /* bits of the inputs that run reads at any address, or does not read: see below */
+  /* Asked after the kernel was prepared, for one operand at a time: true where run takes it as such a window from now
+   * on (row == stride: dense again, which is always possible), false where it cannot and nothing is changed. stride 0:
+   * run is to leave this part alone. May ask for more scratch. NULL: all operands are dense. */
+  kernel_window_fn window;
+  const kernel_parts *parts; /* or NULL */
 } kernel;
 
 typedef struct kernel_request {

@@ -1,5 +1,5 @@
 /* plan/plan: building a plan; see plan.h. The order: plan_seed (inputs, captures, constants), plan_nodes (infer, fold,
- * steps), plan_lifetimes, plan_inplace, plan_place (offsets), plan_point (data pointers). */
+ * steps), plan_windows, plan_lifetimes, plan_inplace, plan_place (offsets), plan_point (data pointers). */
 #include "plan/plan.h"
 
 #include "base/cpu.h"
@@ -217,6 +217,8 @@ static ledge_status add_step(builder *b, const op_ctx *c, int index, bool dynami
     s->scratch_bytes = k.scratch_bytes;
     s->kernel_name = k.name;
     s->multiply_adds = k.multiply_adds;
+    s->window = k.window;
+    s->parts = k.window ? k.parts : NULL;
     p->multiply_adds += k.multiply_adds;
   }
   return LEDGE_OK;
@@ -275,7 +277,8 @@ static ledge_status plan_nodes(builder *b) {
 /* ---- lifetimes ---- */
 
 static void touch(builder *b, value_id v, int step) {
-  plan_value *pv = &b->p->values[v], *root = &b->p->values[pv->root];
+  size_t at;
+  plan_value *pv = &b->p->values[v], *root = &b->p->values[plan_root(b->p, v, &at)];
   if (pv->last < step) pv->last = step;
   if (root->last < step) root->last = step;
 }
@@ -297,19 +300,32 @@ static void plan_lifetimes(builder *b) {
     touch_subgraphs(b, n, s);
   }
   for (int i = 0; i < b->g->n_outputs; i++) touch(b, b->g->outputs[i], p->n_steps);
+  for (value_id v = 0; v < b->g->n_values; v++) { /* what stands in another's memory may be written before it */
+    const plan_value *pv = &p->values[v];
+    plan_value *root = &p->values[pv->root];
+    if (pv->place != PLAN_ALIAS || pv->first < 0) continue;
+    if (root->first < 0 || root->first > pv->first) root->first = pv->first;
+    if (root->last < pv->last) root->last = pv->last;
+  }
 }
 
-static value_id root_of(const plan *p, value_id v) {
-  while (p->values[v].root != v) v = p->values[v].root;
-  return v;
+static value_id root_of(plan *p, value_id v) {
+  size_t at;
+  return plan_root(p, v, &at);
+}
+
+/* Is v all of its root's memory, not a window in it? */
+static bool is_whole(const plan *p, value_id v, value_id root) {
+  return tensor_bytes(&p->values[v].v.tensor) == p->values[root].bytes;
 }
 
 /* May output 0 take input i's memory as far as the node's other inputs go? One that is the same memory is overwritten
  * while it is read, unless the operator reads it element by element too, as its own flag says. */
-static bool inputs_apart(const plan *p, const node *n, int i) {
+static bool inputs_apart(plan *p, const node *n, int i) {
   value_id r = root_of(p, n->in[i]);
   for (int k = 0; k < n->n_in; k++)
-    if (k != i && n->in[k] != VALUE_ABSENT && root_of(p, n->in[k]) == r && (k >= 8 || !(n->def->flags & OP_INPLACE(k))))
+    if (k != i && n->in[k] != VALUE_ABSENT && root_of(p, n->in[k]) == r &&
+        (k >= 8 || !(n->def->flags & OP_INPLACE(k)) || !is_whole(p, n->in[k], r)))
       return false;
   return true;
 }
@@ -321,12 +337,14 @@ static void plan_inplace(builder *b) {
     const node *n = p->steps[s].ctx.node;
     if (p->steps[s].dynamic || !n->n_out || n->out[0] == VALUE_ABSENT) continue;
     plan_value *out = &p->values[n->out[0]];
+    if (out->place != PLAN_ARENA) continue;
     for (int i = 0; i < n->n_in && i < 8; i++) {
       if (!(n->def->flags & OP_INPLACE(i)) || n->in[i] == VALUE_ABSENT) continue;
       value_id r = root_of(p, n->in[i]);
       plan_value *root = &p->values[r];
       if (root->place != PLAN_ARENA || root->last != s || root->bytes != out->bytes ||
-          p->values[n->in[i]].v.tensor.dtype != out->v.tensor.dtype || !inputs_apart(p, n, i))
+          p->values[n->in[i]].v.tensor.dtype != out->v.tensor.dtype || !is_whole(p, n->in[i], r) ||
+          !inputs_apart(p, n, i))
         continue;
       out->place = PLAN_ALIAS; /* and the aliases of the output follow it there */
       out->root = r;
@@ -406,8 +424,9 @@ static ledge_status plan_point(builder *b) {
     if (p->values[v].place == PLAN_ARENA) p->values[v].v.tensor.data = p->arena + p->values[v].offset;
   for (value_id v = 0; v < b->g->n_values; v++)
     if (p->values[v].place == PLAN_ALIAS) {
-      p->values[v].root = root_of(p, v);
-      p->values[v].v.tensor.data = p->values[p->values[v].root].v.tensor.data;
+      size_t at;
+      uint8_t *root = p->values[plan_root(p, v, &at)].v.tensor.data; /* v itself says so too from now on */
+      p->values[v].v.tensor.data = root ? root + at : NULL;          /* an input's is not there yet */
     }
   for (int s = 0; s < p->n_steps; s++)
     if (p->steps[s].scratch_bytes) p->steps[s].ctx.scratch = p->arena + p->steps[s].scratch_offset;
@@ -425,6 +444,7 @@ ledge_status plan_create(const graph *g, const value *const *inputs, const value
   ledge_status status = p->values ? plan_seed(&b, inputs, captures) : plan_memory_error(&b);
   if (!status) status = plan_nodes(&b);
   if (!status) status = plan_align_shared(p, options->weights, error);
+  if (!status) status = plan_windows(p, error);
   if (!status) {
     plan_lifetimes(&b);
     plan_inplace(&b);

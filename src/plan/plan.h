@@ -24,14 +24,16 @@ typedef enum plan_place {
   PLAN_CONSTANT,    /* contents known: the model's constant, or folded and owned by the plan */
   PLAN_INPUT,       /* given by the caller with each run */
   PLAN_ARENA,       /* at `offset` of the arena */
-  PLAN_ALIAS,       /* the memory of value `root`, whatever that is */
+  PLAN_ALIAS,       /* in the memory of value `root`, whatever that is: all of it, or a window */
   PLAN_POOL,        /* shape or kind known only in the run */
 } plan_place;
 
 typedef struct plan_value {
   value v;
   plan_place place;
-  value_id root; /* PLAN_ALIAS */
+  value_id root;       /* PLAN_ALIAS */
+  size_t at;           /* PLAN_ALIAS: bytes from the root's first */
+  int64_t row, stride; /* elements: rows that stand `stride` apart; stride 0: dense */
   size_t offset, bytes;
   int first, last; /* steps between which the memory is alive */
 } plan_value;
@@ -41,11 +43,13 @@ typedef struct plan_step {
   op_fn run;
   const char *kernel_name; /* NULL: the reference */
   double multiply_adds;
-  int node;             /* index in the graph */
-  bool dynamic;         /* infer, allocate and choose the kernel at run time */
-  bool *constant;       /* by input; only for dynamic steps that may ask the backend again */
-  uint64_t seen_shapes; /* dynamic: a hash of the shapes that the kernel was prepared for; 0: none yet */
-  arena kernel_arena;   /* dynamic: memory of that kernel's state */
+  int node;                  /* index in the graph */
+  bool dynamic;              /* infer, allocate and choose the kernel at run time */
+  bool *constant;            /* by input; only for dynamic steps that may ask the backend again */
+  kernel_window_fn window;   /* the kernel's; not of dynamic steps */
+  const kernel_parts *parts; /* the kernel's; not of dynamic steps */
+  uint64_t seen_shapes;      /* dynamic: a hash of the shapes that the kernel was prepared for; 0: none yet */
+  arena kernel_arena;        /* dynamic: memory of that kernel's state */
   size_t scratch_offset, scratch_bytes;
   const value_id *release; /* PLAN_POOL values that are not read after this step */
   int n_release;
@@ -101,6 +105,12 @@ ledge_status plan_align_step(plan *p, plan_step *s, const plan_options *options,
                              ledge_error *error);
 /* Constants that others read: graph outputs, and what subgraphs capture without knowing it for a constant. */
 ledge_status plan_align_shared(plan *p, weight_store *weights, ledge_error *error);
+
+/* plan/window.c: parts of a Concat, Split or Slice come to stand in the whole's memory where the kernels on both sides
+ * can read and write them there; a step of which nothing is left goes. Before lifetimes are known. */
+ledge_status plan_windows(plan *p, ledge_error *error);
+/* The value in whose memory v stands: not an alias; *ret_at: bytes from its first. */
+value_id plan_root(plan *p, value_id v, size_t *ret_at);
 
 /* plan/memory.c: lifetimes are set; gives each PLAN_ARENA value and each step's scratch an offset. */
 typedef struct memory_block {

@@ -272,7 +272,7 @@ static void plan_give(plan *p, const value *const *inputs, const value *const *c
   }
   for (value_id v = 0; v < g->n_values; v++)
     if (p->values[v].place == PLAN_ALIAS && p->values[p->values[v].root].place == PLAN_INPUT)
-      p->values[v].v.tensor.data = p->values[p->values[v].root].v.tensor.data;
+      p->values[v].v.tensor.data = (uint8_t *)p->values[p->values[v].root].v.tensor.data + p->values[v].at;
 }
 
 /* Lets go of what the caller gave and of dynamic values. */
@@ -350,15 +350,15 @@ static void apply_bindings(session *s, plan *p) {
   const graph *g = p->graph;
   for (int i = 0; i < g->n_outputs; i++) {
     value_id v = g->outputs[i], root = p->values[v].root;
-    if (p->values[root].place != PLAN_ARENA) continue;
-    void *data = s->bindings[i].data && s->bindings[i].bytes >= tensor_bytes(&p->values[v].v.tensor)
-                     ? s->bindings[i].data
-                     : p->arena + p->values[root].offset;
+    if (p->values[root].place != PLAN_ARENA || p->values[root].bytes != tensor_bytes(&p->values[v].v.tensor)) continue;
+    uint8_t *data = s->bindings[i].data && s->bindings[i].bytes >= tensor_bytes(&p->values[v].v.tensor)
+                        ? s->bindings[i].data
+                        : p->arena + p->values[root].offset;
     for (int k = 0; k < i; k++) /* another output has this memory already */
       if (p->values[g->outputs[k]].root == root) data = p->values[root].v.tensor.data;
     if (p->values[root].v.tensor.data == data) continue;
     for (value_id w = 0; w < g->n_values; w++)
-      if (p->values[w].root == root) p->values[w].v.tensor.data = data;
+      if (p->values[w].root == root) p->values[w].v.tensor.data = data + p->values[w].at;
   }
 }
 

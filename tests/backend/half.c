@@ -30,7 +30,7 @@ static void test_chains(void) {
       {"x = in f16[4x6]; w = f16[6x6]; y = MatMul-13 x w; z = Cast-13 y to=@f32; out z", "gemm", 2e-3},
       {"x = in f32[4x6]; h = Cast-13 x to=@f16; w = f16[6x6]; y = MatMul-13 h w; out y", "gemm", 1e-3},
       {"x = in f16[4x6]; w = f16[6x6]; y = MatMul-13 x w; c = in bool[4x6]; z = Where-16 c y x; out z", "!gemm", 1e-3},
-      {"x = in f16[4x6]; w = f16[6x6]; a = MatMul-13 x w; b = Add-14 a x; c = Concat-13 a b x axis=0; out c", "blocks",
+      {"x = in f16[4x6]; w = f16[6x6]; a = MatMul-13 x w; b = Add-14 a x; c = Concat-13 a b x axis=1; out c", "blocks",
        2e-3},
       /* nothing computes: nothing is cast */
       {"x = in f16[4x6]; y = in f16[4x6]; z = Concat-13 x y axis=0; t = Transpose-13 z; out t", "~convert", 0},

@@ -36,10 +36,41 @@ static lives find_lives(const plan *p) {
   for (int i = 0; i < g->n_outputs; i++) read_at(p, &l, g->outputs[i], p->n_steps);
   for (int i = 0; i < g->n_nodes; i++) { /* a node without a step makes another name for what it reads */
     const node *n = &g->nodes[i];
-    if (n->n_out == 1 && n->out[0] != VALUE_ABSENT && l.made[n->out[0]] < 0 && n->n_in && n->in[0] != VALUE_ABSENT)
-      l.made[n->out[0]] = l.made[n->in[0]];
+    for (int k = 0; k < n->n_out; k++) {
+      value_id v = n->out[k];
+      if (v == VALUE_ABSENT || p->values[v].place == PLAN_CONSTANT || l.made[v] >= 0) continue;
+      for (int j = 0; j < n->n_in && (j == 0 || !strcmp(n->op, "Concat")); j++)
+        if (n->in[j] != VALUE_ABSENT && l.made[n->in[j]] > l.made[v]) l.made[v] = l.made[n->in[j]];
+    }
   }
   return l;
+}
+
+/* Marks the bytes of v in its root's memory; whether another has marked one of them. */
+static bool mark(const plan *p, value_id v, uint8_t *bytes, bool set) {
+  const plan_value *pv = &p->values[v];
+  size_t width = dtype_bytes(pv->v.tensor.dtype), total = tensor_bytes(&pv->v.tensor), at = pv->root == v ? 0 : pv->at;
+  size_t row = pv->stride ? (size_t)pv->row * width : total, step = pv->stride ? (size_t)pv->stride * width : total;
+  bool any = false;
+  for (size_t i = 0; i < total; i++) {
+    size_t b = at + i / row * step + i % row;
+    if (b >= p->values[root_of(p, v)].bytes) {
+      TEST_FAIL("%s stands outside of %s", p->graph->values[v].name, p->graph->values[root_of(p, v)].name);
+      return true;
+    }
+    any = any || bytes[b];
+    if (set) bytes[b] = 1;
+  }
+  return any;
+}
+
+/* Two values in the memory of one root: do they have an element in common? */
+static bool meet(const plan *p, value_id u, value_id v) {
+  uint8_t *bytes = calloc(p->values[root_of(p, u)].bytes + 1, 1);
+  mark(p, u, bytes, true);
+  bool any = mark(p, v, bytes, false);
+  free(bytes);
+  return any;
 }
 
 /* The memory of a value in the arena; false where it has none there. */
@@ -87,7 +118,8 @@ static int check_plan(const plan *p) {
         value_id v = n->out[i];
         if (v == VALUE_ABSENT || u == v || !place(p, v, &c, &d) || b <= c || d <= a) continue;
         bool same = root_of(p, u) == root_of(p, v);
-        if (same && l.made[u] == s) continue; /* an alias of the output */
+        if (same && l.made[u] == s) continue;                  /* an alias of the output */
+        if (same && (step->parts || !meet(p, u, v))) continue; /* parts side by side, some of which are not moved */
         if (same && l.read[u] == s && i == 0 && may_write_over(p, n, u))
           shared++;
         else
@@ -143,6 +175,16 @@ static const char dynamic[] =
     "input x f32 N 4; a = Neg x; n = NonZero a; t = Transpose n | perm=[1,0]; g = GatherND a t; r = ReduceSum g | "
     "keepdims=1;"
     "b = Exp x; c = Add b r; output c f32 N 4; output g f32 any";
+/* A dense block: each Concat is the next one's first part; a Split, of which a half is read in place. */
+static const char windows[] =
+    "input x f32 N 8 6 6; const w0 f32 8 8 1 1 = *; const w1 f32 4 8 3 3 = *; const w2 f32 4 12 3 3 = *;"
+    "const w3 f32 8 16 1 1 = *; const w4 f32 8 8 1 1 = *; const n1 i64 1 = 4; const n2 i64 1 = 12; const ax i64 1 = 1;"
+    "a = Conv x w0; b = Conv a w1 | pads=[1,1,1,1]; c = Concat a b | axis=1; d = Conv c w2 | pads=[1,1,1,1];"
+    "e = Concat a b d | axis=1; f = Conv e w3; g = Slice e n1 n2 ax; h = Conv g w4; p q = Split h | axis=1 "
+    "num_outputs=2;"
+    "r = Concat f q | axis=1; s = Concat p p | axis=1; t = Concat x a | axis=0; output r f32 N 12 6 6; output s f32 "
+    "any;"
+    "output t f32 any";
 static const struct {
   const char *name, *text;
   int rank;
@@ -151,6 +193,7 @@ static const struct {
               {"attention", attention, 3, {1, -1, 16}},
               {"aliases", aliases, 2, {4, 6}},
               {"branches", branches, 2, {-1, 8}},
+              {"windows", windows, 4, {-1, 8, 6, 6}},
               {"control", control, 2, {-1, 4}},
               {"dynamic", dynamic, 2, {-1, 4}}};
 enum { N_MODELS = sizeof models / sizeof *models };
@@ -267,6 +310,81 @@ static void test_random_graphs(void) {
                              round & 1);
     writer_deinit(&w);
   }
+}
+
+/* ---- windows ---- */
+
+static int count_windows(const plan *p) {
+  int n = 0;
+  for (value_id v = 0; v < p->graph->n_values; v++)
+    n += p->values[v].place == PLAN_ALIAS && (p->values[v].stride || p->values[v].at);
+  return n;
+}
+
+/* Random networks of convolutions, with Concats, Splits and Slices of all kinds between them: with all passes, in one
+ * to three threads, against the references. */
+static void test_windows(void) {
+  enum { NODES = 14 };
+  static const char *const forms[] = {
+      "v%d = Conv %s w1;",
+      "c%d = Conv %s w3 | pads=[1,1,1,1]; v%d = Tanh c%d;",
+      "c%d = Conv %s wd | group=8 pads=[1,1,1,1]; v%d = Relu c%d;",
+      "v%d = Add %s %s;",
+      "c%d = Concat %s %s | axis=1; d%d = Conv c%d w16; v%d = Tanh d%d;",
+      "p%d q%d = Split %s | axis=1 num_outputs=2; v%d = Concat q%d p%d | axis=1;",
+      "p%d q%d = Split %s | axis=1 num_outputs=2; r%d = Conv p%d w4; v%d = Concat r%d q%d | axis=1;",
+      "c%d = Concat %s %s | axis=1; v%d = Slice c%d n4 n12 one;",
+      "c%d = Concat %s %s | axis=0; d%d = Conv c%d w1; v%d p%d = Split d%d | axis=0 num_outputs=2;",
+      "c%d = Reshape %s s5; d%d = Transpose c%d | perm=[0,2,1,3,4]; v%d = Reshape d%d s4;",
+      "p%d q%d = Split %s | axis=2 num_outputs=2; v%d = Concat q%d p%d | axis=2;",
+      "p%d q%d r%d t%d = Split %s | axis=1 num_outputs=4; c%d = Add p%d r%d; v%d = Concat c%d q%d t%d p%d | axis=1;",
+      "c%d = Concat %s %s %s | axis=1; p%d q%d r%d = Split c%d | axis=1 num_outputs=3; d%d = Conv q%d w1; v%d = Add "
+      "r%d "
+      "d%d;",
+      "c%d = Conv %s w1; d%d = Sigmoid c%d; v%d = Mul d%d %s;"};
+  int found = 0;
+  for (int round = 0; round < 60; round++) {
+    writer w = {0};
+    writer_text(&w,
+                "input x f32 N 8 6 6; const w1 f32 8 8 1 1 = *; const w3 f32 8 8 3 3 = *; const wd f32 8 1 3 3 = *;"
+                "const w16 f32 8 16 1 1 = *; const w4 f32 4 4 1 1 = *; const n4 i64 1 = 4; const n12 i64 1 = 12;"
+                "const one i64 1 = 1; const s5 i64 5 = 0 2 4 6 6; const s4 i64 4 = 0 8 6 6; v0 = Conv x w1;");
+    for (int k = 1; k <= NODES; k++) {
+      const char *f = forms[draw((int)(sizeof forms / sizeof *forms))];
+      for (const char *at; (at = strchr(f, '%')); f = at + 2) {
+        writer_bytes(&w, f, (size_t)(at - f));
+        int from = k > 4 && draw(3) ? k - 4 : 0;
+        writer_format(&w, at[1] == 'd' ? "%d" : "v%d", at[1] == 'd' ? k : from + draw(k - from));
+      }
+      writer_text(&w, f);
+    }
+    writer_format(&w, "output v%d f32 any; output v%d f32 any", NODES, NODES - 3);
+    writer_u8(&w, 0);
+    runner want, got;
+    session_options reference = {.threads = 1, .reference_only = true}, fast = {.threads = 1 + round % 3};
+    if (runner_open(&want, (const char *)w.data, false, &reference) &&
+        runner_open(&got, (const char *)w.data, true, &fast)) {
+      runner_set(&want, 0, 4, (const int64_t[]){1 + round % 2, 8, 6, 6});
+      runner_set(&got, 0, 4, (const int64_t[]){1 + round % 2, 8, 6, 6});
+      if (!runner_run(&want) && !runner_run(&got) && !runner_run(&got)) {
+        check_plan(session_last_plan(got.s));
+        found += count_windows(session_last_plan(got.s));
+        for (int i = 0; i < 2; i++) {
+          const tensor *a = runner_output(&want, i), *b = runner_output(&got, i);
+          double most = 0, worst = 0;
+          for (int64_t e = 0; e < tensor_elements(a); e++) {
+            most = fmax(most, fabs(tensor_f64(a, e)));
+            worst = fmax(worst, fabs(tensor_f64(a, e) - tensor_f64(b, e)));
+          }
+          if (!(worst <= 1e-4 * most)) TEST_FAIL("output %d is off by %g of %g: %s", i, worst, most, (char *)w.data);
+        }
+      }
+      runner_close(&got);
+      runner_close(&want);
+    }
+    writer_deinit(&w);
+  }
+  CHECK(found > 200);
 }
 
 /* Each operator that may write over an input, where that is read once, twice, and by another input of the node. */
@@ -483,7 +601,7 @@ static void test_plans_within_limit(void) {
   runner_close(&r);
 }
 
-TEST_MAIN({"models", test_models}, {"random graphs", test_random_graphs},
+TEST_MAIN({"models", test_models}, {"random graphs", test_random_graphs}, {"windows", test_windows},
           {"in place operators", test_in_place_operators}, {"limit is exact", test_limit_is_exact},
           {"wrapping sizes", test_wrapping_sizes}, {"folded weights", test_folded_weights},
           {"plans are dropped", test_plans_are_dropped}, {"plans within limit", test_plans_within_limit})

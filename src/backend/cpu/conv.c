@@ -28,6 +28,26 @@ static ledge_status conv_run(op_ctx *c) {
   return LEDGE_OK;
 }
 
+/* The weights are packed already: what is made of them must stay as it is. */
+static bool conv_window(void *state, int operand, int64_t row, int64_t stride, size_t *scratch_bytes) {
+  conv_state *s = state;
+  conv_f32_plan plan;
+  conv_f32_params p = s->plan.params;
+  switch (operand) {
+    case ~0: p.y_pixel_stride = stride; break;
+    case 0: p.x_pixel_stride = stride; break;
+    case 3: p.residual_pixel_stride = stride; break;
+    default: return false;
+  }
+  if (row != (operand == 0 ? p.channels_in : p.channels_out) || !conv_f32_plan_init(&plan, &p, s->plan.isa_mask) ||
+      plan.params.algo != s->plan.params.algo || plan.packed_bytes != s->plan.packed_bytes ||
+      memcmp(plan.layout, s->plan.layout, sizeof plan.layout))
+    return false;
+  s->plan = plan;
+  *scratch_bytes = plan.scratch_bytes;
+  return true;
+}
+
 static double conv_multiply_adds(const conv_f32_params *p) {
   double n = (double)p->batch * (double)p->channels_out * (double)(p->channels_in / p->groups);
   for (int i = 0; i < p->rank; i++) n *= (double)p->out[i] * (double)p->kernel[i];
@@ -61,8 +81,13 @@ static ledge_status conv_prepare(const kernel_request *r, kernel *ret, ledge_err
                                   .pack = conv_pack,
                                   .arg = &args};
   TRY(weight_store_pack(r->weights, w, &packing, &s->packed, error));
-  *ret = (kernel){conv_run,    s, s->plan.scratch_bytes, conv_algo_name(s->plan.params.algo), conv_multiply_adds(&p),
-                  CONV_WEIGHTS};
+  *ret = (kernel){.run = conv_run,
+                  .state = s,
+                  .scratch_bytes = s->plan.scratch_bytes,
+                  .name = conv_algo_name(s->plan.params.algo),
+                  .multiply_adds = conv_multiply_adds(&p),
+                  .any_address = CONV_WEIGHTS,
+                  .window = conv_window};
   return LEDGE_OK;
 }
 

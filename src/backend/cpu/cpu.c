@@ -19,6 +19,15 @@ void *cpu_state(const kernel_request *r, size_t bytes, ledge_error *error) {
   return state;
 }
 
+bool cpu_window_strides(int rank, const int64_t *dims, int64_t row, int64_t stride, int64_t *ret_strides) {
+  int64_t n = 1;
+  int d = rank;
+  for (; d > 0 && n < row; n *= dims[d]) ret_strides[--d] = n;
+  if (n != row) return false;
+  for (; d > 0; stride *= dims[d]) ret_strides[--d] = stride;
+  return true;
+}
+
 uint32_t backend_cpu_any_address(const node *n) {
   uint32_t bits = 0;
   for (int k = 0; cpu_kinds[k]; k++)

@@ -11,19 +11,34 @@ static bool plain(const tensor *t) { return t && t->dtype != LEDGE_STRING && led
 /* ---- Transpose ---- */
 
 typedef struct transpose_state {
-  int perm[LEDGE_MAX_RANK];
-  bool still; /* only dims of 1 move: the bytes stay as they are */
+  int perm[LEDGE_MAX_RANK], rank;
+  int64_t dims[2][LEDGE_MAX_RANK], strides[2][LEDGE_MAX_RANK]; /* of the input and of the output */
+  bool still, window; /* still: only dims of 1 move, the bytes stay as they are; window: not both are dense */
 } transpose_state;
 
 static ledge_status transpose_run(op_ctx *c) {
   const transpose_state *s = c->kernel;
   const tensor *x = op_in(c, 0);
   tensor *y = op_out(c, 0);
-  if (s->still)
+  if (s->window) {
+    int64_t from[LEDGE_MAX_RANK];
+    for (int i = 0; i < s->rank; i++) from[i] = s->strides[0][s->perm[i]];
+    copy_strided(dtype_bytes(x->dtype), y->rank, y->dims, x->data, from, y->data, s->strides[1], c->pool);
+  } else if (s->still)
     memcpy(y->data, x->data, tensor_bytes(x));
   else
     copy_permute(dtype_bytes(x->dtype), x->rank, x->dims, s->perm, x->data, y->data, c->pool);
   return LEDGE_OK;
+}
+
+static bool transpose_window(void *state, int operand, int64_t row, int64_t stride, size_t *scratch_bytes) {
+  (void)scratch_bytes;
+  transpose_state *s = state;
+  int64_t strides[LEDGE_MAX_RANK];
+  if (!cpu_window_strides(s->rank, s->dims[operand < 0], row, stride, strides)) return false;
+  memcpy(s->strides[operand < 0], strides, sizeof strides);
+  s->window = true;
+  return true;
 }
 
 static ledge_status transpose_prepare(const kernel_request *r, kernel *ret, ledge_error *error) {
@@ -42,75 +57,113 @@ static ledge_status transpose_prepare(const kernel_request *r, kernel *ret, ledg
     s->still = s->still && s->perm[i] > last;
     last = s->perm[i];
   }
-  *ret = (kernel){transpose_run, s, 0, "transpose", 0};
+  s->rank = x->rank;
+  s->window = false;
+  for (int k = 0; k < 2; k++) {
+    const tensor *t = k ? op_out(c, 0) : x;
+    memcpy(s->dims[k], t->dims, (size_t)t->rank * sizeof *t->dims);
+    shape_strides(t->rank, t->dims, s->strides[k]);
+  }
+  *ret = (kernel){transpose_run, s, 0, "transpose", 0, .window = transpose_window};
   return LEDGE_OK;
 }
 
-/* ---- Concat, Split: blocks of [outer, axis, inner] ---- */
+/* ---- Concat, Split: blocks of [outer, axis, inner], rows of a whole beside rows of its parts ---- */
 
 typedef struct blocks_state {
-  int64_t outer, inner_bytes; /* of one step along the axis */
-  int axis;
+  kernel_parts parts;
+  size_t bytes;         /* of an element */
+  int64_t whole_stride; /* elements */
+  int64_t *strides;     /* by part; 0: it stands in the whole already */
 } blocks_state;
 
 static ledge_status concat_run(op_ctx *c) {
   const blocks_state *s = c->kernel;
-  tensor *y = op_out(c, 0);
-  size_t row = (size_t)(y->dims[s->axis] * s->inner_bytes), at = 0;
-  for (int i = 0; i < c->n_in; i++) {
-    const tensor *x = op_in(c, i);
-    size_t part = (size_t)(x->dims[s->axis] * s->inner_bytes);
-    for (int64_t o = 0; part && o < s->outer; o++)
-      memcpy((char *)y->data + (size_t)o * row + at, (const char *)x->data + (size_t)o * part, part);
-    at += part;
+  char *y = op_out(c, 0)->data;
+  const size_t bytes = s->bytes, row = (size_t)s->whole_stride * bytes;
+  for (int i = 0; i < s->parts.n; i++) {
+    const char *x = op_in(c, i)->data;
+    const size_t part = (size_t)s->parts.width[i] * bytes, step = (size_t)s->strides[i] * bytes,
+                 at = (size_t)s->parts.at[i] * bytes;
+    for (int64_t o = 0; step && part && o < s->parts.rows; o++)
+      memcpy(y + (size_t)o * row + at, x + (size_t)o * step, part);
   }
   return LEDGE_OK;
 }
 
 static ledge_status split_run(op_ctx *c) {
   const blocks_state *s = c->kernel;
-  const tensor *x = op_in(c, 0);
-  size_t row = (size_t)(x->dims[s->axis] * s->inner_bytes), at = 0;
-  for (int i = 0; i < c->n_out; i++) {
-    tensor *y = op_out(c, i);
-    size_t part = (size_t)(y->dims[s->axis] * s->inner_bytes);
-    for (int64_t o = 0; part && o < s->outer; o++)
-      memcpy((char *)y->data + (size_t)o * part, (const char *)x->data + (size_t)o * row + at, part);
-    at += part;
+  const char *x = op_in(c, 0)->data;
+  const size_t bytes = s->bytes, row = (size_t)s->whole_stride * bytes;
+  for (int i = 0; i < s->parts.n; i++) {
+    char *y = op_out(c, i)->data;
+    const size_t part = (size_t)s->parts.width[i] * bytes, step = (size_t)s->strides[i] * bytes,
+                 at = (size_t)s->parts.at[i] * bytes;
+    for (int64_t o = 0; step && part && o < s->parts.rows; o++)
+      memcpy(y + (size_t)o * step, x + (size_t)o * row + at, part);
   }
   return LEDGE_OK;
 }
 
-static ledge_status blocks_prepare(const kernel_request *r, const tensor *t, int64_t axis, op_fn run, kernel *ret,
+static bool blocks_window(void *state, int operand, int64_t row, int64_t stride, size_t *scratch_bytes) {
+  (void)scratch_bytes;
+  blocks_state *s = state;
+  if (operand == s->parts.whole) {
+    if (row != s->parts.row || !stride) return false;
+    s->whole_stride = stride;
+    return true;
+  }
+  int k = operand < 0 ? ~operand : operand;
+  if (row != s->parts.width[k]) return false;
+  s->strides[k] = stride;
+  return true;
+}
+
+/* The parts are inputs or outputs, `whole` (an operand) is the other side. */
+static ledge_status blocks_prepare(const kernel_request *r, int whole, int64_t axis, op_fn run, kernel *ret,
                                    ledge_error *error) {
+  op_ctx *c = r->ctx;
+  const tensor *t = whole < 0 ? op_out(c, 0) : op_in(c, 0);
+  int n = whole < 0 ? c->n_in : c->n_out, at_axis;
   if (!plain(t) || t->rank < 1) return LEDGE_OK;
   blocks_state *s = cpu_state(r, sizeof *s, error);
-  if (!s) return LEDGE_ERROR_MEMORY;
-  TRY(op_axis(r->ctx, axis, t->rank, &s->axis));
-  s->outer = tensor_span(t, 0, s->axis);
-  s->inner_bytes = tensor_span(t, s->axis + 1, t->rank) * (int64_t)dtype_bytes(t->dtype);
-  *ret = (kernel){run, s, 0, "blocks", 0};
+  int64_t *lists = cpu_state(r, (size_t)n * 3 * sizeof *lists, error);
+  if (!s || !lists) return LEDGE_ERROR_MEMORY;
+  TRY(op_axis(c, axis, t->rank, &at_axis));
+  int64_t *at = lists, *width = lists + n, sum = 0;
+  for (int k = 0; k < n; k++) {
+    const tensor *part = whole < 0 ? op_in(c, k) : op_out(c, k);
+    width[k] = tensor_span(part, at_axis, part->rank);
+    at[k] = sum;
+    sum += width[k];
+  }
+  *s = (blocks_state){.parts = {whole, n, tensor_span(t, 0, at_axis), tensor_span(t, at_axis, t->rank), at, width},
+                      .bytes = dtype_bytes(t->dtype),
+                      .whole_stride = sum,
+                      .strides = lists + 2 * n};
+  memcpy(s->strides, width, (size_t)n * sizeof *width);
+  *ret = (kernel){run, s, 0, "blocks", 0, .window = blocks_window, .parts = &s->parts};
   return LEDGE_OK;
 }
 
 static ledge_status concat_prepare(const kernel_request *r, kernel *ret, ledge_error *error) {
   op_ctx *c = r->ctx;
-  return blocks_prepare(r, op_out(c, 0), op_int(c, "axis", c->node->version < 4 ? 1 : 0), concat_run, ret, error);
+  return blocks_prepare(r, ~0, op_int(c, "axis", c->node->version < 4 ? 1 : 0), concat_run, ret, error);
 }
 
 static ledge_status split_prepare(const kernel_request *r, kernel *ret, ledge_error *error) {
   op_ctx *c = r->ctx;
   for (int i = 0; i < c->n_out; i++)
     if (!op_wants(c, i)) return LEDGE_OK;
-  return blocks_prepare(r, op_in(c, 0), op_int(c, "axis", 0), split_run, ret, error);
+  return blocks_prepare(r, 0, op_int(c, "axis", 0), split_run, ret, error);
 }
 
 /* ---- Shuffle: rows of channels, interleaved ---- */
 
 typedef struct shuffle_state {
-  int64_t groups, rows, n;
-  int64_t *src_row, dst_row; /* by input */
-  const void **src;          /* by group; filled in each run */
+  int64_t groups, rows, n, in_row; /* in_row: of one input, n or groups * n */
+  int64_t *src_row, dst_row;       /* by group */
+  const void **src;                /* by group; filled in each run */
 } shuffle_state;
 
 static ledge_status shuffle_run(op_ctx *c) {
@@ -120,6 +173,20 @@ static ledge_status shuffle_run(op_ctx *c) {
     s->src[k] = c->n_in > 1 ? op_in(c, (int)k)->data : (const char *)op_in(c, 0)->data + (size_t)(k * s->n) * bytes;
   copy_interleave(bytes, (int)s->groups, s->rows, s->n, s->src, s->src_row, op_out(c, 0)->data, s->dst_row, c->pool);
   return LEDGE_OK;
+}
+
+static bool shuffle_window(void *state, int operand, int64_t row, int64_t stride, size_t *scratch_bytes) {
+  (void)scratch_bytes;
+  shuffle_state *s = state;
+  if (operand < 0) {
+    if (row != s->groups * s->n) return false;
+    s->dst_row = stride;
+    return true;
+  }
+  if (row != s->in_row) return false;
+  bool one = s->in_row != s->n; /* all groups in one input */
+  for (int64_t k = one ? 0 : operand; k < (one ? s->groups : operand + 1); k++) s->src_row[k] = stride;
+  return true;
 }
 
 static ledge_status shuffle_prepare(const kernel_request *r, kernel *ret, ledge_error *error) {
@@ -132,9 +199,15 @@ static ledge_status shuffle_prepare(const kernel_request *r, kernel *ret, ledge_
   const void **src = cpu_state(r, (size_t)groups * sizeof *src, error);
   if (!s || !src_row || !src) return LEDGE_ERROR_MEMORY;
   int64_t channels = y->dims[y->rank - 1];
-  *s = (shuffle_state){groups, tensor_elements(y) / channels, channels / groups, src_row, channels, src};
-  for (int64_t k = 0; k < groups; k++) src_row[k] = x->dims[x->rank - 1];
-  *ret = (kernel){shuffle_run, s, 0, "shuffle", 0};
+  *s = (shuffle_state){.groups = groups,
+                       .rows = tensor_elements(y) / channels,
+                       .n = channels / groups,
+                       .in_row = x->dims[x->rank - 1],
+                       .src_row = src_row,
+                       .dst_row = channels,
+                       .src = src};
+  for (int64_t k = 0; k < groups; k++) src_row[k] = s->in_row;
+  *ret = (kernel){shuffle_run, s, 0, "shuffle", 0, .window = shuffle_window};
   return LEDGE_OK;
 }
 
@@ -187,28 +260,77 @@ static int slice_list(const kernel_request *r, int i, const char *name, int64_t 
   return n;
 }
 
+typedef struct slice_state {
+  strided_state copy; /* first: strided_run's */
+  int rank;
+  int64_t in[LEDGE_MAX_RANK], out[LEDGE_MAX_RANK], start[LEDGE_MAX_RANK], step[LEDGE_MAX_RANK];
+  kernel_parts parts;
+  int64_t at, width;
+} slice_state;
+
+/* From the input's strides to what is copied. */
+static void slice_from(slice_state *s, const int64_t *strides) {
+  s->copy.offset = 0;
+  for (int i = 0; i < s->rank; i++) {
+    s->copy.offset += s->start[i] * strides[i];
+    s->copy.src[i] = s->step[i] * strides[i];
+  }
+}
+
+static bool slice_window(void *state, int operand, int64_t row, int64_t stride, size_t *scratch_bytes) {
+  (void)scratch_bytes;
+  slice_state *s = state;
+  int64_t strides[LEDGE_MAX_RANK];
+  if (!stride) return true; /* then this step goes */
+  if (!cpu_window_strides(s->rank, operand < 0 ? s->out : s->in, row, stride, strides)) return false;
+  if (operand < 0)
+    memcpy(s->copy.dst, strides, sizeof strides);
+  else
+    slice_from(s, strides);
+  return true;
+}
+
+/* One axis is cut, without gaps: the output is a part of the input. */
+static bool slice_parts(slice_state *s) {
+  int axis = 0;
+  for (int i = 0, n = 0; i < s->rank; i++) {
+    if (s->step[i] != 1) return false;
+    if (s->in[i] == s->out[i]) continue;
+    axis = i;
+    if (n++) return false;
+  }
+  int64_t inner = shape_elements(s->rank - axis - 1, s->in + axis + 1);
+  s->at = s->start[axis] * inner;
+  s->width = s->out[axis] * inner;
+  s->parts = (kernel_parts){0, 1, shape_elements(axis, s->in), s->in[axis] * inner, &s->at, &s->width};
+  return true;
+}
+
 static ledge_status slice_prepare(const kernel_request *r, kernel *ret, ledge_error *error) {
   op_ctx *c = r->ctx;
   const tensor *x = op_in(c, 0), *y = op_out(c, 0);
-  int64_t starts[LEDGE_MAX_RANK], axes[LEDGE_MAX_RANK], steps[LEDGE_MAX_RANK];
-  if (!plain(x) || !tensor_elements(y)) return LEDGE_OK;
+  int64_t starts[LEDGE_MAX_RANK], axes[LEDGE_MAX_RANK], steps[LEDGE_MAX_RANK], strides[LEDGE_MAX_RANK];
+  if (!plain(x) || x->rank < 1 || !tensor_elements(y)) return LEDGE_OK;
   int n = slice_list(r, 1, "starts", starts), n_axes = slice_list(r, 3, "axes", axes),
       n_steps = c->node->version < 10 ? 0 : slice_list(r, 4, "steps", steps);
   if (n < 0 || n_axes < 0 || n_steps < 0) return LEDGE_OK;
-  strided_state *s = cpu_state(r, sizeof *s, error);
+  slice_state *s = cpu_state(r, sizeof *s, error);
   if (!s) return LEDGE_ERROR_MEMORY;
-  shape_strides(x->rank, x->dims, s->src);
-  shape_strides(y->rank, y->dims, s->dst);
+  *s = (slice_state){.rank = x->rank};
+  for (int i = 0; i < x->rank; i++) s->in[i] = x->dims[i], s->out[i] = y->dims[i], s->step[i] = 1;
   for (int i = 0; i < n; i++) {
     int axis;
     TRY(op_axis(c, n_axes ? axes[i] : i, x->rank, &axis));
-    int64_t dim = x->dims[axis], step = n_steps ? steps[i] : 1, start = starts[i] < 0 ? starts[i] + dim : starts[i];
-    int64_t most = step < 0 ? dim - 1 : dim;
-    start = start < 0 ? 0 : start > most ? most : start;
-    s->offset += start * s->src[axis];
-    s->src[axis] *= step;
+    int64_t dim = x->dims[axis], start = starts[i] < 0 ? starts[i] + dim : starts[i];
+    s->step[axis] = n_steps ? steps[i] : 1;
+    int64_t most = s->step[axis] < 0 ? dim - 1 : dim;
+    s->start[axis] = start < 0 ? 0 : start > most ? most : start;
   }
-  *ret = (kernel){strided_run, s, 0, "slice", 0};
+  shape_strides(x->rank, x->dims, strides);
+  slice_from(s, strides);
+  shape_strides(y->rank, y->dims, s->copy.dst);
+  bool part = slice_parts(s);
+  *ret = (kernel){strided_run, s, 0, "slice", 0, .window = slice_window, .parts = part ? &s->parts : NULL};
   return LEDGE_OK;
 }
 

@@ -15,6 +15,9 @@ typedef struct cpu_row {
 
 /* Kernel state in the request's arena; NULL + error when out of memory. */
 void *cpu_state(const kernel_request *r, size_t bytes, ledge_error *error);
+/* The strides of dims[rank] whose rows of `row` elements, the last dims, stand `stride` apart: see kernel.window. False
+ * where no last dims make such a row. */
+bool cpu_window_strides(int rank, const int64_t *dims, int64_t row, int64_t stride, int64_t *ret_strides);
 /* Are input i's contents there to be used now and in every run? (False where it is absent.) */
 static inline bool cpu_constant(const kernel_request *r, int i) {
   return i < r->ctx->n_in && r->ctx->in[i] && r->constant[i];
