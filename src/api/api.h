@@ -35,7 +35,8 @@ struct ledge_session {
   const value **given;
   ledge_session_options options;
   atomic_bool cancelled;
-  bool open; /* an input that has a default was given: `run` is of the graph that leaves defaults open */
+  tensor *states[2]; /* by variable: its contents before the next run, and room for those after it */
+  bool open;         /* an input that has a default was given: `run` is of the graph that leaves defaults open */
 };
 
 struct ledge_value {
@@ -43,6 +44,9 @@ struct ledge_value {
 };
 
 ledge_model *api_model_ref(ledge_model *m);
+/* Inputs and outputs that the caller sees: all but the variables. */
+int api_n_inputs(const ledge_model *m);
+int api_n_outputs(const ledge_model *m);
 /* LEDGE_ERROR_CHANGED where a file that the model is mapped from was cut short, its external data included. */
 ledge_status api_check_files(const ledge_model *m, ledge_error *error);
 /* A tensor as the caller sees it. */

@@ -2,6 +2,7 @@
 #include "api/api.h"
 #include "base/error.h"
 #include "formats/onnx/onnx.h"
+#include "formats/tflite/tflite.h"
 #include "passes/pass.h"
 #include "tensor/mapped.h"
 
@@ -14,7 +15,6 @@ const char *ledge_version(void) { return LEDGE_VERSION; }
 
 /* What a file that is no ONNX model looks like; NULL where nothing is known of it. */
 static const char *foreign_format(const uint8_t *p, size_t n) {
-  if (n >= 8 && !memcmp(p + 4, "TFL3", 4)) return "a TensorFlow Lite model";
   if (n >= 4 && !memcmp(p, "GGUF", 4)) return "a GGUF model";
   if (n >= 4 && !memcmp(p, "PK\3\4", 4)) return "a zip archive (a PyTorch model?)";
   if (n >= 2 && p[0] == 0x80 && p[1] >= 2 && p[1] <= 5) return "a Python pickle (a PyTorch model?)";
@@ -29,8 +29,11 @@ static ledge_status read_bytes(const ledge_model *m, bool keep_calls, model **re
   storage *owner = storage_from_map(m->map);
   size_t size = file_map_size(m->map);
   if (!owner) return error_memory(error, sizeof *owner, "a model");
+  const uint8_t *bytes = file_map_data(m->map);
+  const char *name = file_map_path(m->map);
   onnx_options options = {.folder = m->folder, .allow_links = m->allow_links, .keep_calls = keep_calls};
-  ledge_status status = onnx_read(file_map_data(m->map), size, owner, file_map_path(m->map), &options, ret, error);
+  ledge_status status = tfl_sniff(bytes, size) ? tfl_read(bytes, size, owner, name, NULL, ret, error)
+                                               : onnx_read(bytes, size, owner, name, &options, ret, error);
   storage_unref(owner);
   file_map_drop(m->map, 0, size); /* reading it has touched pages all over the weights */
   return status ? status : file_map_check(m->map, error);
@@ -42,7 +45,8 @@ static ledge_status read_model(ledge_model *m, const char *folder, bool allow_li
   const char *name = file_map_path(m->map), *foreign = foreign_format(bytes, size);
   if (!size) return error_set(error, LEDGE_ERROR_FORMAT, "%s is empty", name);
   if (foreign)
-    return error_set(error, LEDGE_ERROR_UNSUPPORTED, "%s is %s; this version of ledge reads ONNX", name, foreign);
+    return error_set(error, LEDGE_ERROR_UNSUPPORTED, "%s is %s; this version of ledge reads ONNX and TensorFlow Lite",
+                     name, foreign);
   m->allow_links = allow_links;
   m->folder = folder ? mem_strndup(folder, strlen(folder)) : NULL;
   if (folder && !m->folder) return error_memory(error, strlen(folder), "a path");
@@ -231,20 +235,24 @@ ledge_status api_value_info(const graph *g, value_id id, ledge_value_info *ret) 
   return LEDGE_OK;
 }
 
-size_t ledge_model_input_count(const ledge_model *m) { return (size_t)m->read->graph->n_inputs; }
-size_t ledge_model_output_count(const ledge_model *m) { return (size_t)m->read->graph->n_outputs; }
+/* Variables (graph.h) are a session's own business: they are the last inputs and outputs. */
+int api_n_inputs(const ledge_model *m) { return m->read->graph->n_inputs - m->read->n_states; }
+int api_n_outputs(const ledge_model *m) { return m->read->graph->n_outputs - m->read->n_states; }
+
+size_t ledge_model_input_count(const ledge_model *m) { return (size_t)api_n_inputs(m); }
+size_t ledge_model_output_count(const ledge_model *m) { return (size_t)api_n_outputs(m); }
 
 ledge_status ledge_model_input(const ledge_model *m, size_t i, ledge_value_info *ret, ledge_error *error) {
   const graph *g = m->read->graph;
-  if (i >= (size_t)g->n_inputs)
-    return error_set(error, LEDGE_ERROR_NAME, "the model has %d inputs; there is no input %zu", g->n_inputs, i);
+  if (i >= (size_t)api_n_inputs(m))
+    return error_set(error, LEDGE_ERROR_NAME, "the model has %d inputs; there is no input %zu", api_n_inputs(m), i);
   return api_value_info(g, g->inputs[i], ret);
 }
 
 ledge_status ledge_model_output(const ledge_model *m, size_t i, ledge_value_info *ret, ledge_error *error) {
   const graph *g = m->read->graph;
-  if (i >= (size_t)g->n_outputs)
-    return error_set(error, LEDGE_ERROR_NAME, "the model has %d outputs; there is no output %zu", g->n_outputs, i);
+  if (i >= (size_t)api_n_outputs(m))
+    return error_set(error, LEDGE_ERROR_NAME, "the model has %d outputs; there is no output %zu", api_n_outputs(m), i);
   return api_value_info(g, g->outputs[i], ret);
 }
 
@@ -266,12 +274,12 @@ static ledge_status find_name(const graph *g, const value_id *list, int n, const
 
 ledge_status ledge_model_find_input(const ledge_model *m, const char *name, size_t *ret, ledge_error *error) {
   const graph *g = m->read->graph;
-  return find_name(g, g->inputs, g->n_inputs, "input", name, ret, error);
+  return find_name(g, g->inputs, api_n_inputs(m), "input", name, ret, error);
 }
 
 ledge_status ledge_model_find_output(const ledge_model *m, const char *name, size_t *ret, ledge_error *error) {
   const graph *g = m->read->graph;
-  return find_name(g, g->outputs, g->n_outputs, "output", name, ret, error);
+  return find_name(g, g->outputs, api_n_outputs(m), "output", name, ret, error);
 }
 
 const char *ledge_model_metadata(const ledge_model *m, const char *key) { return model_metadata(m->read, key); }
@@ -316,7 +324,7 @@ static bool count_node(const graph *g, const node *n, int depth, void *arg) {
 
 void ledge_model_summarize(const ledge_model *m, ledge_model_summary *ret) {
   const model *r = m->read;
-  *ret = (ledge_model_summary){.format = "onnx",
+  *ret = (ledge_model_summary){.format = r->format ? r->format : "onnx",
                                .format_version = r->ir_version,
                                .opset = model_opset(r, ""),
                                .producer = r->producer_name,

@@ -62,6 +62,57 @@ static ledge_status session_open(ledge_session *s, bool open, session **ret, led
   return session_create(graph_model, &so, ret, error);
 }
 
+/* ---- variables: two memories each, of which a run reads one and writes the other ---- */
+
+/* The contents before the next run are the model's initial ones. */
+static ledge_status states_reset(ledge_session *s, ledge_error *error) {
+  const model *r = s->model->read;
+  for (int i = 0; i < r->n_states; i++) {
+    tensor_deinit(&s->states[0][i]);
+    TRY(tensor_copy(&s->states[0][i], r->states[i], error));
+    int at = api_n_inputs(s->model) + i;
+    s->inputs[at] = (value){.kind = VALUE_TENSOR};
+    tensor_share(&s->inputs[at].tensor, &s->states[0][i]);
+    s->given[at] = &s->inputs[at];
+  }
+  return LEDGE_OK;
+}
+
+static ledge_status states_create(ledge_session *s, ledge_error *error) {
+  size_t n = (size_t)s->model->read->n_states;
+  if (!n) return LEDGE_OK;
+  for (int k = 0; k < 2; k++)
+    if (!(s->states[k] = mem_alloc_array(n, sizeof **s->states))) return error_memory(error, n, "variables");
+  return states_reset(s, error);
+}
+
+/* What the run has left becomes what the next one reads: copied into the other memory, so that the run's own inputs
+ * stand as long as its outputs. */
+static ledge_status states_step(ledge_session *s, ledge_error *error) {
+  int n = s->model->read->n_states, in = api_n_inputs(s->model), out = api_n_outputs(s->model);
+  for (int i = 0; i < n; i++) {
+    const value *v = session_output(s->run, out + i);
+    tensor *to = &s->states[1][i];
+    if (!v || v->kind != VALUE_TENSOR)
+      return error_set(error, LEDGE_ERROR_ARGUMENT, "a variable was left without contents");
+    if (to->dtype != v->tensor.dtype || !tensor_same_shape(to, &v->tensor) || !to->data) {
+      tensor_deinit(to);
+      TRY(tensor_copy(to, &v->tensor, error));
+    } else {
+      TRY(tensor_copy_data(to, &v->tensor, error));
+    }
+  }
+  for (int i = 0; i < n; i++) {
+    tensor before = s->states[0][i];
+    s->states[0][i] = s->states[1][i];
+    s->states[1][i] = before;
+    value_deinit(&s->inputs[in + i]);
+    s->inputs[in + i].kind = VALUE_TENSOR;
+    tensor_share(&s->inputs[in + i].tensor, &s->states[0][i]);
+  }
+  return LEDGE_OK;
+}
+
 ledge_status ledge_session_create(ledge_model *m, const ledge_session_options *options, ledge_session **ret,
                                   ledge_error *error) {
   static const ledge_session_options defaults;
@@ -78,6 +129,7 @@ ledge_status ledge_session_create(ledge_model *m, const ledge_session_options *o
   s->given = mem_alloc_array(n, sizeof *s->given);
   ledge_status status = s->inputs && s->given ? session_open(s, false, &s->run, error)
                                               : error_memory(error, n * sizeof *s->inputs, "a session");
+  if (!status) status = states_create(s, error);
   if (status) {
     ledge_session_destroy(s);
     return status;
@@ -91,6 +143,10 @@ void ledge_session_destroy(ledge_session *s) {
   session_destroy(s->run);
   session_destroy(s->before);
   for (int i = 0; s->inputs && i < s->model->read->graph->n_inputs; i++) value_deinit(&s->inputs[i]);
+  for (int k = 0; k < 2; k++) {
+    for (int i = 0; s->states[k] && i < s->model->read->n_states; i++) tensor_deinit(&s->states[k][i]);
+    mem_free(s->states[k]);
+  }
   mem_free(s->inputs);
   mem_free(s->given);
   ledge_model_close(s->model);
@@ -128,8 +184,9 @@ static bool fixed_input(const model *m, size_t i) {
 
 static ledge_status check_index(const ledge_session *s, size_t i, ledge_error *error) {
   const graph *g = s->model->read->graph;
-  if (i >= (size_t)g->n_inputs)
-    return error_set(error, LEDGE_ERROR_NAME, "the model has %d inputs; there is no input %zu", g->n_inputs, i);
+  if (i >= (size_t)api_n_inputs(s->model))
+    return error_set(error, LEDGE_ERROR_NAME, "the model has %d inputs; there is no input %zu", api_n_inputs(s->model),
+                     i);
   if (fixed_input(s->model->read, i))
     return error_set(error, LEDGE_ERROR_ARGUMENT, "input '%s' is a constant of the model: it cannot be set",
                      g->values[g->inputs[i]].name);
@@ -210,6 +267,7 @@ ledge_status ledge_session_run(ledge_session *s, ledge_error *error) {
   session_destroy(s->before);
   s->before = NULL;
   status = finish(s, session_run(s->run, s->given, error), error);
+  if (!status) status = states_step(s, error);
   if (status) session_forget(s->run);
   return status;
 }
@@ -217,8 +275,9 @@ ledge_status ledge_session_run(ledge_session *s, ledge_error *error) {
 static ledge_status last_output(const ledge_session *s, size_t i, const value **ret, ledge_error *error) {
   const session *run = s->before ? s->before : s->run;
   const graph *g = session_graph(run);
-  if (i >= (size_t)g->n_outputs)
-    return error_set(error, LEDGE_ERROR_NAME, "the model has %d outputs; there is no output %zu", g->n_outputs, i);
+  if (i >= (size_t)(g->n_outputs - s->model->read->n_states))
+    return error_set(error, LEDGE_ERROR_NAME, "the model has %d outputs; there is no output %zu",
+                     g->n_outputs - s->model->read->n_states, i);
   *ret = session_output(run, (int)i);
   return *ret ? LEDGE_OK : error_set(error, LEDGE_ERROR_ARGUMENT, "no run has made an output yet");
 }

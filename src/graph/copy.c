@@ -189,6 +189,9 @@ static bool clone_header(model *to, const model *from) {
   to->model_version = from->model_version;
   to->extra = from->extra;
   to->calls_inlined = from->calls_inlined;
+  to->format = from->format;
+  to->states = from->states;
+  to->n_states = from->n_states;
   to->producer_name = copy_text(to, from->producer_name);
   to->producer_version = copy_text(to, from->producer_version);
   to->domain = copy_text(to, from->domain);

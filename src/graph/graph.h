@@ -163,7 +163,12 @@ struct model {
   int n_keep, cap_keep;
   bool defaults_fixed; /* initialisers that are inputs too count as constants: nobody will give others */
   const char *source;  /* path or "memory", for messages */
-  model *origin;       /* of a clone: the model whose memory its constants may point into; one reference */
+  const char *format;  /* "tflite"; NULL: ONNX, or made here */
+  /* Variables: the last n_states inputs of the main graph are their contents before a run, the last n_states outputs
+   * those after it, in the same order. states[i] are those before the first run. */
+  const tensor *const *states;
+  int n_states;
+  model *origin; /* of a clone: the model whose memory its constants may point into; one reference */
   atomic_int refs;
 };
 

@@ -127,7 +127,7 @@ static void test_models(void) {
       {"$LEDGE info noise.onnx", 1, "noise.onnx|byte"},
       {"$LEDGE info pickle.onnx", 1, "pickle.onnx|pickle"},
       {"$LEDGE info zip.onnx", 1, "zip.onnx|zip"},
-      {"$LEDGE info t.tflite", 1, "t.tflite|TensorFlow Lite"},
+      {"$LEDGE info t.tflite", 1, "t.tflite|byte|damaged"},
       {"$LEDGE info g.gguf", 1, "g.gguf|GGUF"},
       {"$LEDGE info x.npy", 1, "x.npy"},
       {"$LEDGE info cycle.onnx", 1, "cycle.onnx|cycle"},
