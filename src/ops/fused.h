@@ -1,6 +1,6 @@
 /* ops/fused: operators of domain "ledge", version 1: the fused steps that the passes make and ONNX cannot say. All but
- * Shuffle are float32, images channels last ([batch, spatial..., channels]); weights keep ONNX's layout, so that a constant is
- * shared with the model's file and packed once.
+ * Shuffle are float32, images channels last ([batch, spatial..., channels]); weights keep ONNX's layout, so that a
+ * constant is shared with the model's file and packed once.
  *
  *   Conv           X, W, B?, R?: y = act(conv(X, W) + B + R), or with residual_after act(conv(X, W) + B) + R
  *   ConvTranspose  X, W, B?
@@ -10,8 +10,11 @@
  *   Shuffle        X... (1, or `groups` of one shape): the rows of their concatenation along the last dim, taken for
  *                  `groups` rows one below the other, are transposed: y[..., i * groups + k] is element i of row k. Of
  *                  any dtype
+ *   Separable      X, W0?, B0?, W1, B1?, W2?, B2?, R?: a 1x1 Conv, a depthwise one and a 1x1 one, one after the other;
+ * the first or the last may be absent. W1's window is in the attributes; R goes to the last Conv
  *
- * The activation is in the attributes act (a name of fused_acts), act_alpha, act_beta. */
+ * The activation is in the attributes act (a name of fused_acts), act_alpha, act_beta; Separable's for its
+ * first and last Conv in act0, act0_alpha, act0_beta, act2, ... */
 #ifndef OPS_FUSED_H
 #define OPS_FUSED_H
 
@@ -19,6 +22,7 @@
 #include "kernels/convtranspose/convtranspose.h"
 #include "kernels/epilogue.h"
 #include "kernels/pooling/pooling.h"
+#include "kernels/separable/separable.h"
 #include "ops/window.h"
 
 /* "clamp", "silu", ...; NULL for KERNEL_ACT_NONE. */
@@ -29,6 +33,8 @@ ledge_status fused_epilogue(const op_ctx *c, kernel_epilogue *e);
 /* The shape of a convolution: x and w as given, `channels_last` for x (w is always [out, in / groups, kernel...]).
  * Fills p from c's attributes; rank above 3 is LEDGE_ERROR_UNSUPPORTED (the caller's reference has any). */
 ledge_status fused_conv_params(op_ctx *c, const tensor *x, const tensor *w, bool channels_last, conv_f32_params *p);
+/* The stages of Separable, their shapes and epilogues. */
+ledge_status fused_separable_params(op_ctx *c, separable_f32_params *p);
 ledge_status fused_convtranspose_params(op_ctx *c, const tensor *x, const tensor *w, bool channels_last,
                                         convtranspose_f32_params *p);
 /* Two-dimensional pooling; one dimension counts as in_h = 1. */

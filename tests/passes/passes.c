@@ -613,6 +613,40 @@ static void test_epilogue(void) {
 #undef IMAGE
 }
 
+static void test_separable(void) {
+#define BLOCK "e 24x4x1x1; f 24; d 24x1x3x3; b 24; p 8x24x1x1; q 8; s 4x24x1x1"
+#define WITH "layout epilogue"
+  CASES({"separable", WITH, "x 1x4x100x90", BLOCK,
+         "a = Conv x e f; r = Relu a; c = Conv r d b | group=24 pads=[1,1,1,1]; t = HardSwish c; y = Conv t p q", "y",
+         "ledge:Separable !ledge:Conv"},
+        {"separable", WITH, "x 2x4x100x90", BLOCK,
+         "a = Conv x e; r = Sigmoid a; c = Conv r d | group=24 strides=[2,2] pads=[0,0,1,1]; t = LeakyRelu c; "
+         "u = Conv t p; y = Elu u",
+         "y", "ledge:Separable !ledge:Conv"},
+        {"separable", WITH, "x 1x4x100x90", BLOCK,
+         "a = Conv x e f; c = Conv a d | group=24 auto_pad='SAME_UPPER'; u = Conv c s; v = Relu u; y = Add v x", "y",
+         "ledge:Separable !ledge:Conv"},
+        {"separable", WITH, "x 1x24x100x90", BLOCK,
+         "c = Conv x d b | group=24 pads=[1,1,1,1]; r = Relu c; y = Conv r p q", "y", "ledge:Separable !ledge:Conv"},
+        {"separable", WITH, "x 1x4x100x90; z 1x24x98x88", BLOCK,
+         "a = Conv x e f; c = Conv a d b | group=24; y = Add c z", "y", "ledge:Separable !ledge:Conv"},
+        /* near: small; what is between is read again, or added to; strides, padding, groups */
+        {"separable", WITH, "x 1x4x10x9", BLOCK, "a = Conv x e f; c = Conv a d b | group=24; y = Conv c p", "y",
+         "!ledge:Separable", .closed = true},
+        {"separable", WITH, "x 1x4x100x90", BLOCK, "a = Conv x e f; c = Conv a d b | group=24; z = Exp a; y = Exp c",
+         "y z", "!ledge:Separable"},
+        {"separable", WITH, "x 1x4x100x90; z 1x24x100x90", BLOCK,
+         "a = Conv x e f; n = Add a z; c = Conv n d b | group=24; y = Exp c", "y", "!ledge:Separable"},
+        {"separable", WITH, "x 1x4x200x180", BLOCK,
+         "a = Conv x e | strides=[2,2]; c = Conv a d b | group=24; y = Exp c", "y", "!ledge:Separable"},
+        {"separable", WITH, "x 1x4x100x90", BLOCK,
+         "a = Conv x e | pads=[1,1,1,1]; c = Conv a d b | group=24; y = Exp c", "y", "!ledge:Separable"},
+        {"separable", WITH, "x 1x24x100x90", BLOCK, "c = Conv x d b | group=24 pads=[-1,0,0,0]; y = Conv c p", "y",
+         "!ledge:Separable"});
+#undef WITH
+#undef BLOCK
+}
+
 static void test_half(void) {
   CASES({"half", "", "x h 3x8", "w h 8x5; b h 5", "a = MatMul x w; c = Add a b; y = Relu c", "y", "2*Cast", 4e-3},
         {"half", "", "x h 1x3x6x6", "w h 4x3x3x3", "a = Conv x w; r = Relu a; y = Transpose r | perm=[0,2,3,1]", "y",
@@ -755,4 +789,5 @@ TEST_MAIN({"gradient", test_gradient}, {"fold", test_fold}, {"unfold", test_unfo
           {"branch", test_branch}, {"broadcast", test_broadcast}, {"half", test_half}, {"clean", test_clean},
           {"batchnorm", test_batchnorm}, {"pad", test_pad}, {"activation", test_activation},
           {"layernorm", test_layernorm}, {"attention", test_attention}, {"layout", test_layout},
-          {"shuffle", test_shuffle}, {"matmul", test_matmul}, {"epilogue", test_epilogue}, {"together", test_together})
+          {"shuffle", test_shuffle}, {"matmul", test_matmul}, {"epilogue", test_epilogue},
+          {"separable", test_separable}, {"together", test_together})

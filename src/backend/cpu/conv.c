@@ -1,6 +1,6 @@
 /* backend/cpu/conv: convolutions, channels last, with constant weights: packed once a model. */
+#include "backend/cpu/conv.h"
 #include "backend/cpu/bf16.h"
-#include "backend/cpu/rows.h"
 #include "base/error.h"
 #include "ops/fused.h"
 
@@ -48,10 +48,28 @@ static bool conv_window(void *state, int operand, int64_t row, int64_t stride, s
   return true;
 }
 
-static double conv_multiply_adds(const conv_f32_params *p) {
+double cpu_conv_multiply_adds(const conv_f32_params *p) {
   double n = (double)p->batch * (double)p->channels_out * (double)(p->channels_in / p->groups);
   for (int i = 0; i < p->rank; i++) n *= (double)p->out[i] * (double)p->kernel[i];
   return n;
+}
+
+ledge_status cpu_conv_pack(const kernel_request *r, const conv_f32_plan *plan, const tensor *w, const tensor *b,
+                           const void **ret, ledge_error *error) {
+  /* The packing depends on the algorithm, the tile and the sizes, not on the image's. */
+  const conv_f32_params *p = &plan->params;
+  const int64_t key[] = {p->algo,         p->channels_in,  p->channels_out, p->groups,
+                         plan->layout[0], plan->layout[1], plan->layout[2], plan->layout[3]};
+  const conv_pack_args args = {plan, w->data, cpu_f32(b)};
+  const weight_packing packing = {.kind = "conv_f32",
+                                  .params = key,
+                                  .n_params = sizeof key / sizeof *key,
+                                  .variant = plan->gemm,
+                                  .with = {b},
+                                  .bytes = plan->packed_bytes,
+                                  .pack = conv_pack,
+                                  .arg = &args};
+  return weight_store_pack(r->weights, w, &packing, ret, error);
 }
 
 static ledge_status conv_prepare(const kernel_request *r, kernel *ret, ledge_error *error) {
@@ -68,24 +86,12 @@ static ledge_status conv_prepare(const kernel_request *r, kernel *ret, ledge_err
   TRY(cpu_bf16_conv(r, &p, ret, error));
   if (ret->run) return LEDGE_OK;
   if (!conv_f32_plan_init(&s->plan, &p, r->isa)) return LEDGE_OK;
-  /* The packing depends on the algorithm, the tile and the sizes, not on the image's. */
-  const int64_t key[] = {s->plan.params.algo, p.channels_in,     p.channels_out,    p.groups,
-                         s->plan.layout[0],   s->plan.layout[1], s->plan.layout[2], s->plan.layout[3]};
-  const conv_pack_args args = {&s->plan, w->data, cpu_f32(b)};
-  const weight_packing packing = {.kind = "conv_f32",
-                                  .params = key,
-                                  .n_params = sizeof key / sizeof *key,
-                                  .variant = s->plan.gemm,
-                                  .with = {b},
-                                  .bytes = s->plan.packed_bytes,
-                                  .pack = conv_pack,
-                                  .arg = &args};
-  TRY(weight_store_pack(r->weights, w, &packing, &s->packed, error));
+  TRY(cpu_conv_pack(r, &s->plan, w, b, &s->packed, error));
   *ret = (kernel){.run = conv_run,
                   .state = s,
                   .scratch_bytes = s->plan.scratch_bytes,
                   .name = conv_algo_name(s->plan.params.algo),
-                  .multiply_adds = conv_multiply_adds(&p),
+                  .multiply_adds = cpu_conv_multiply_adds(&p),
                   .any_address = CONV_WEIGHTS,
                   .window = conv_window};
   return LEDGE_OK;

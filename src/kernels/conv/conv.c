@@ -206,7 +206,7 @@ static bool algo_fits(conv_algo algo, const conv_f32_params *p) {
   return false;
 }
 
-static size_t bias_bytes(const conv_f32_params *p) { return mem_align((size_t)p->channels_out * sizeof(float), 64); }
+size_t conv_bias_bytes(const conv_f32_params *p) { return mem_align((size_t)p->channels_out * sizeof(float), 64); }
 
 static bool is_empty(const conv_f32_params *p) {
   bool empty = p->batch == 0;
@@ -229,15 +229,15 @@ bool conv_f32_plan_init(conv_f32_plan *ret_plan, const conv_f32_params *params, 
   if (!algorithm_of(p->algo)->plan(&plan)) return false;
   plan.thread_scratch_bytes = mem_align(plan.thread_scratch_bytes, 64);
   if (!mem_mul(plan.thread_scratch_bytes, (size_t)p->threads, &plan.scratch_bytes)) return false;
-  if (!mem_add(plan.packed_bytes, bias_bytes(p), &plan.packed_bytes)) return false;
+  if (!mem_add(plan.packed_bytes, conv_bias_bytes(p), &plan.packed_bytes)) return false;
   *ret_plan = plan;
   return true;
 }
 
 void conv_f32_pack(const conv_f32_plan *plan, const unaligned_f32 *weights, const float *bias, void *packed, pool *p) {
-  memset(packed, 0, bias_bytes(&plan->params));
+  memset(packed, 0, conv_bias_bytes(&plan->params));
   if (bias) memcpy(packed, bias, (size_t)plan->params.channels_out * sizeof(float));
-  algorithm_of(plan->params.algo)->pack(plan, weights, (float *)((char *)packed + bias_bytes(&plan->params)), p);
+  algorithm_of(plan->params.algo)->pack(plan, weights, (float *)((char *)packed + conv_bias_bytes(&plan->params)), p);
 }
 
 void conv_run_planned(const conv_run_args *args) { algorithm_of(args->plan->params.algo)->run(args); }
@@ -248,6 +248,6 @@ void conv_f32_run(const conv_f32_plan *plan, const float *x, const void *packed,
   if (is_empty(&plan->params)) return;
   conv_run_args args = {
       .plan = plan, .x = x, .bias = packed, .y = y, .residual = residual, .scratch = scratch, .pool = p};
-  args.packed = (const float *)((const char *)packed + bias_bytes(&plan->params));
+  args.packed = (const float *)((const char *)packed + conv_bias_bytes(&plan->params));
   conv_run_planned(&args);
 }

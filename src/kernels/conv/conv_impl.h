@@ -69,6 +69,9 @@ typedef struct conv_algorithm {
 
 extern const conv_algorithm conv_reference, conv_pointwise, conv_strip, conv_gather, conv_winograd, conv_depthwise;
 
+/* What stands before the weights in the packed block: the bias. */
+size_t conv_bias_bytes(const conv_f32_params *params);
+
 /* Whether the algorithm can do this shape at all. */
 bool conv_pointwise_fits(const conv_f32_params *params);
 bool conv_winograd_fits(const conv_f32_params *params);

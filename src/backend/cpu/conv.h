@@ -1,0 +1,13 @@
+/* backend/cpu/conv: what kernels of several convolutions need of the one for a single one. */
+#ifndef BACKEND_CPU_CONV_H
+#define BACKEND_CPU_CONV_H
+
+#include "backend/cpu/rows.h"
+#include "kernels/conv/conv.h"
+
+/* Packs a plan's weights and bias (or NULL) in the store; the same for equal plans. */
+ledge_status cpu_conv_pack(const kernel_request *r, const conv_f32_plan *plan, const tensor *w, const tensor *b,
+                           const void **ret, ledge_error *error);
+double cpu_conv_multiply_adds(const conv_f32_params *p);
+
+#endif
