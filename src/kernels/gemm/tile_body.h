@@ -108,6 +108,17 @@ GEMM_INLINE void gemm_tile_finish(const gemm_f32_tile *t, vf acc[GEMM_MR][GEMM_A
   }
 }
 
+/* Where C will be written, and what will be added to it: a wait of a hundred nanoseconds at the end of a tile, else. */
+#define GEMM_LONG 256 /* of shorter sums it would be a part that counts */
+GEMM_INLINE void gemm_tile_fetch_c(const gemm_f32_tile *t, const int R, const int n_v) {
+  for (int r = 0; r < R; r++) {
+    for (int v = 0; v < n_v; v += GEMM_LINE) {
+      __builtin_prefetch(t->c + r * t->c_stride + v * VF_LANES, 1);
+      if (t->residual) __builtin_prefetch(t->residual + r * t->residual_stride + v * VF_LANES);
+    }
+  }
+}
+
 GEMM_INLINE void gemm_tile_inline(const gemm_f32_tile *t, const int R, const int P, const int V) {
   const int n_v = P * V;
   int64_t last = t->cols - (int64_t)(n_v - 1) * VF_LANES;
@@ -118,6 +129,7 @@ GEMM_INLINE void gemm_tile_inline(const gemm_f32_tile *t, const int R, const int
   } else {
     GEMM_EACH acc[r][v] = vf_zero();
   }
+  if (t->n_taps * t->k_tap >= GEMM_LONG) gemm_tile_fetch_c(t, R, n_v);
   gemm_tile_sum(t, acc, R, P, V);
   if (full)
     gemm_tile_finish(t, acc, R, n_v, true, last);
