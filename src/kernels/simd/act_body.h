@@ -17,18 +17,22 @@ static inline vf act_hardswish(vf x, vf alpha, vf beta) {
   (void)alpha, (void)beta;
   return vf_mul(x, act_hardsigmoid(x, vf_set1(1.0f / 6), vf_set1(0.5f)));
 }
-/* 1 / (1 + 2^-t), a sigmoid in base 2, to 1e-7. Beyond |t| = 120 it stays what it is there, 1e-36 from 0 or 1. The
- * polynomial interpolates 2^f on [-1/2, 1/2] at Chebyshev nodes: 8e-8. */
-static inline vf act_sigmoid2(vf t) {
-  vf z = vf_min(vf_set1(120.0f), vf_max(vf_set1(-120.0f), vf_sub(vf_zero(), t)));
-  vf n = vf_round(z), f = vf_sub(z, n);
-  vf p = vf_fma(vf_set1(1.33908634e-3f), f, vf_set1(9.67603192e-3f));
-  p = vf_fma(p, f, vf_set1(5.55035711e-2f));
-  p = vf_fma(p, f, vf_set1(0.240221075f));
-  p = vf_fma(p, f, vf_set1(0.693147188f));
-  p = vf_fma(p, f, vf_set1(1.0f));
-  return vf_recip(vf_add(vf_set1(1.0f), vf_scale2_normal(p, n)));
+/* 1 / (1 + 2^-t), a sigmoid in base 2, to 1e-7, for |t| <= 126. With -t = n + f, n a whole number: adding 1.5 * 2^23 +
+ * 127 to -t rounds it, and leaves n + 127, the exponent of 2^n, in the lowest bits. The polynomial interpolates 2^f on
+ * [-1/2, 1/2] at Chebyshev nodes: 8e-8; in -f, which is what one addition gives. */
+static inline vf act_sigmoid2_near(vf t) {
+  const vf round = vf_set1(12582912.0f + 127.0f);
+  vf n = vf_sub(round, t), scale = vf_from_bits(vi_shl(vi_from_bits(n), 23));
+  vf g = vf_add(t, vf_sub(n, round));
+  vf p = vf_fma(vf_set1(-1.33908634e-3f), g, vf_set1(9.67603192e-3f));
+  p = vf_fma(p, g, vf_set1(-5.55035711e-2f));
+  p = vf_fma(p, g, vf_set1(0.240221075f));
+  p = vf_fma(p, g, vf_set1(-0.693147188f));
+  p = vf_fma(p, g, vf_set1(1.0f));
+  return vf_recip(vf_fma(p, scale, vf_set1(1.0f)));
 }
+/* The same for all t: beyond 120 it stays what it is there, 1e-36 from 0 or 1. */
+static inline vf act_sigmoid2(vf t) { return act_sigmoid2_near(vf_min(vf_set1(120.0f), vf_max(vf_set1(-120.0f), t))); }
 /* x * sigmoid2(t), 0 where the sigmoid is. */
 static inline vf act_gate2(vf x, vf t) {
   return vf_select(vf_lt(t, vf_set1(-120.0f)), vf_zero(), vf_mul(x, act_sigmoid2(t)));
@@ -39,7 +43,14 @@ static inline vf act_sigmoid(vf x, vf alpha, vf beta) {
   (void)alpha, (void)beta;
   return act_sigmoid2(vf_mul(x, vf_set1(ACT_LOG2E)));
 }
+/* For alpha > 0. Where the sigmoid is below 1e-36, x stays what makes it so: the product is as good as 0. */
 static inline vf act_silu(vf x, vf alpha, vf beta) {
+  (void)beta;
+  vf scale = vf_mul(alpha, vf_set1(ACT_LOG2E));
+  x = vf_max(vf_div(vf_set1(-120.0f), scale), x);
+  return vf_mul(x, act_sigmoid2_near(vf_min(vf_set1(120.0f), vf_mul(x, scale))));
+}
+static inline vf act_silu_any(vf x, vf alpha, vf beta) {
   (void)beta;
   return act_gate2(x, vf_mul(x, vf_mul(alpha, vf_set1(ACT_LOG2E))));
 }
@@ -95,7 +106,7 @@ static inline vf act_clamp(vf x, vf alpha, vf beta) { return vf_min(beta, vf_max
       vf_storen(row + i, add ? vf_add(v, vf_loadn(add + i, cols - i)) : v, cols - i); \
     }                                                                                 \
   }                                                                                   \
-  break
+  return
 
 static inline void act_tile_body(const kernel_epilogue *e, int rows, int64_t cols, float *c, int64_t c_stride,
                                  const float *residual, int64_t residual_stride) {
@@ -107,7 +118,11 @@ static inline void act_tile_body(const kernel_epilogue *e, int rows, int64_t col
     case KERNEL_ACT_HARDSIGMOID: ACT_LOOP(act_hardsigmoid);
     case KERNEL_ACT_HARDSWISH: ACT_LOOP(act_hardswish);
     case KERNEL_ACT_SIGMOID: ACT_LOOP(act_sigmoid);
-    case KERNEL_ACT_SILU: ACT_LOOP(act_silu);
+    case KERNEL_ACT_SILU:
+      if (e->alpha > 0.01f) {
+        ACT_LOOP(act_silu);
+      }
+      ACT_LOOP(act_silu_any);
     case KERNEL_ACT_TANH: ACT_LOOP(act_tanh);
     case KERNEL_ACT_GELU_ERF: ACT_LOOP(act_gelu_erf);
     case KERNEL_ACT_GELU_TANH: ACT_LOOP(act_gelu_tanh);
