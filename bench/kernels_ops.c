@@ -97,7 +97,7 @@ static void run_norm(void *arg) {
 }
 static void run_affine(void *arg) {
   const call *c = arg;
-  REPEAT(norm_kernels) f->affine_rows(x, y, c->m, c->n, NULL, z, z + c->n, 0, INFINITY);
+  REPEAT(norm_kernels) f->affine_rows(x, c->n, y, c->n, c->m, c->n, NULL, z, z + c->n, 0, INFINITY);
 }
 static volatile double sink;
 static void run_reduce(void *arg) {

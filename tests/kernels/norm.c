@@ -72,8 +72,8 @@ static void test_parts(void) {
       guarded_free(&y, variants[k].name);
       y = guarded_make((size_t)(5 * n) * 4, 4);
       for (int centered = 0; centered < 2; centered++) {
-        f->affine_rows(x, (float *)y.data, 5, n, centered ? c : NULL, a, b, -INFINITY, 90);
-        norm__ref.affine_rows(x, want, 5, n, centered ? c : NULL, a, b, -INFINITY, 90);
+        f->affine_rows(x, n + 3, (float *)y.data, n, 5, n, centered ? c : NULL, a, b, -INFINITY, 90);
+        norm__ref.affine_rows(x, n + 3, want, n, 5, n, centered ? c : NULL, a, b, -INFINITY, 90);
         check_near("affine rows", (float *)y.data, want, 5 * n, 2e-7, 1e-5);
       }
       guarded_free(&y, variants[k].name);
@@ -137,6 +137,14 @@ static void test_composed(void) {
     norm_channel_affine_f32(x, y, B * I, C, 1, scale, bias, 0, INFINITY, pools[t]);
     for (int i = 0; i < N; i++) want[i] = fmaxf(x[i] * scale[i % C] + bias[i % C], 0);
     check_near("affine, NHWC", y, want, N, 1e-6, 1e-5);
+
+    memset(y, 0, sizeof(float) * N);
+    norm_row_affine_f32(x, C + 1, y, C + 2, N / (C + 2), C, scale, bias, 0, INFINITY, pools[t]);
+    for (int i = 0; i < N / (C + 2) * (C + 2); i++) {
+      int row = i / (C + 2), k = i % (C + 2);
+      want[i] = k < C ? fmaxf(x[row * (C + 1) + k] * scale[k] + bias[k], 0) : 0;
+    }
+    check_near("affine, rows", y, want, N / (C + 2) * (C + 2), 1e-6, 1e-5);
 
     for (int p = 1; p <= 2; p++) {
       norm_lp_f32(x, y, B, C, I, p, pools[t]);

@@ -563,6 +563,25 @@ static void test_shuffle(void) {
        "a = Reshape x s; b = Transpose a | perm=[0,2,1]; y = Reshape b t", "y", "!ledge:Shuffle", .closed = true});
 }
 
+static void test_concat(void) {
+  CASES(
+      {"concat", "", "x 2x3; z 2x3", "",
+       "a = Neg x; b = Exp x; c = Concat x a | axis=1; d = Concat x a b | axis=1; e = Concat x a b z | axis=-1; f = "
+       "Neg c; g = Neg d; y = Concat e f g | axis=1",
+       "y", "4*Concat"},
+      {"concat", "layout", "x 1x3x6x6", "w 8x3x3x3; v 4x8x1x1; u 4x12x3x3; t 4x16x1x1; k 16x1x1",
+       "a = Conv x w; b = Conv a v; c = Concat a b | axis=1; d = Conv c u | pads=[1,1,1,1]; e = Concat a b d | axis=1; "
+       "f = Mul e k; g = Conv f t; h = Concat a b d g | axis=1; y = Relu h; z = Relu c",
+       "y z", "3*Concat"},
+      /* near: another axis, another beginning, the whole */
+      {"concat", "", "x 2x2; z 2x2", "",
+       "a = Neg x; c = Concat x a | axis=0; d = Concat x a z | axis=1; e = Concat a x z | axis=1; f = Concat a x | "
+       "axis=1; y = Neg c; s = Add d e; t = Neg f",
+       "y s t", "4*Concat"},
+      {"concat", "", "x 2x2", "", "a = Neg x; c = Concat x a | axis=1; d = Concat x a | axis=1; y = Add c d", "y",
+       "2*Concat"});
+}
+
 static void test_matmul(void) {
   CASES({"matmul", "", "x 2x3x4", "w 4x5; b 5", "a = MatMul x w; y = Add a b", "y", "ledge:MatMul !Add !MatMul"},
         {"matmul", "", "x 3x4", "w 4x5; b 5", "a = MatMul x w; y = Add b a", "y", "ledge:MatMul !Add"},
@@ -789,5 +808,5 @@ TEST_MAIN({"gradient", test_gradient}, {"fold", test_fold}, {"unfold", test_unfo
           {"branch", test_branch}, {"broadcast", test_broadcast}, {"half", test_half}, {"clean", test_clean},
           {"batchnorm", test_batchnorm}, {"pad", test_pad}, {"activation", test_activation},
           {"layernorm", test_layernorm}, {"attention", test_attention}, {"layout", test_layout},
-          {"shuffle", test_shuffle}, {"matmul", test_matmul}, {"epilogue", test_epilogue},
+          {"shuffle", test_shuffle}, {"concat", test_concat}, {"matmul", test_matmul}, {"epilogue", test_epilogue},
           {"separable", test_separable}, {"together", test_together})

@@ -151,16 +151,28 @@ static ledge_status binary_prepare(const kernel_request *r, kernel *ret, ledge_e
 /* ---- an affine function of each channel ---- */
 
 typedef struct affine_state {
-  int64_t outer, channels, inner;
+  int64_t outer, channels, inner, x_row, y_row; /* rows: where inner is 1 */
   const float *scale, *shift;
   float lo, hi;
 } affine_state;
 
 static ledge_status affine_run(op_ctx *c) {
   const affine_state *s = c->kernel;
-  norm_channel_affine_f32(op_in(c, 0)->data, op_out(c, 0)->data, s->outer, s->channels, s->inner, s->scale, s->shift,
-                          s->lo, s->hi, c->pool);
+  const float *x = op_in(c, 0)->data;
+  float *y = op_out(c, 0)->data;
+  if (s->inner == 1)
+    norm_row_affine_f32(x, s->x_row, y, s->y_row, s->outer, s->channels, s->scale, s->shift, s->lo, s->hi, c->pool);
+  else
+    norm_channel_affine_f32(x, y, s->outer, s->channels, s->inner, s->scale, s->shift, s->lo, s->hi, c->pool);
   return LEDGE_OK;
+}
+
+static bool affine_window(void *state, int operand, int64_t row, int64_t stride, size_t *scratch_bytes) {
+  (void)scratch_bytes;
+  affine_state *s = state;
+  if (s->inner != 1 || row != s->channels || (operand && operand != ~0)) return false;
+  *(operand ? &s->y_row : &s->x_row) = stride;
+  return true;
 }
 
 static ledge_status scaleshift_prepare(const kernel_request *r, kernel *ret, ledge_error *error) {
@@ -176,11 +188,13 @@ static ledge_status scaleshift_prepare(const kernel_request *r, kernel *ret, led
   *s = (affine_state){channels ? tensor_elements(x) / channels : 0,
                       channels,
                       1,
+                      channels,
+                      channels,
                       op_in(c, 1)->data,
                       op_in(c, 2)->data,
                       kernel_epilogue_lo(&e),
                       kernel_epilogue_hi(&e)};
-  *ret = (kernel){affine_run, s, 0, "affine", 0};
+  *ret = (kernel){affine_run, s, 0, "affine", 0, .window = affine_window};
   return LEDGE_OK;
 }
 
@@ -205,8 +219,9 @@ static ledge_status batchnorm_prepare(const kernel_request *r, kernel *ret, ledg
     table[i] = (float)scale;
     table[channels + i] = (float)(beta[i] - mean[i] * scale);
   }
-  *s = (affine_state){x->dims[0], channels, tensor_span(x, 2, x->rank), table, table + channels, -INFINITY, INFINITY};
-  *ret = (kernel){affine_run, s, 0, "affine", 0};
+  *s = (affine_state){x->dims[0], channels, tensor_span(x, 2, x->rank), channels, channels, table, table + channels,
+                      -INFINITY,  INFINITY};
+  *ret = (kernel){affine_run, s, 0, "affine", 0, .window = affine_window};
   return LEDGE_OK;
 }
 

@@ -52,7 +52,7 @@ typedef struct channel_job {
   const norm_kernels *k;
   const float *x;
   float *y;
-  int64_t channels, inner, groups;
+  int64_t channels, inner, groups, x_row, y_row;
   const float *scale, *shift;
   float lo, hi, epsilon;
   float *mean;
@@ -71,12 +71,32 @@ static void work_affine_planes(void *arg, int64_t begin, int64_t end, int worker
 static void work_affine_rows(void *arg, int64_t begin, int64_t end, int worker) {
   (void)worker;
   const channel_job *j = arg;
-  int64_t at = begin * j->channels;
-  j->k->affine_rows(j->x + at, j->y + at, end - begin, j->channels, j->mean, j->scale, j->shift, j->lo, j->hi);
+  j->k->affine_rows(j->x + begin * j->x_row, j->x_row, j->y + begin * j->y_row, j->y_row, end - begin, j->channels,
+                    j->mean, j->scale, j->shift, j->lo, j->hi);
+}
+
+void norm_row_affine_f32(const float *x, int64_t x_row, float *y, int64_t y_row, int64_t rows, int64_t channels,
+                         const float *scale, const float *shift, float lo, float hi, pool *p) {
+  if (rows <= 0 || channels <= 0) return;
+  channel_job j = {.k = norm_best(),
+                   .x = x,
+                   .y = y,
+                   .channels = channels,
+                   .x_row = x_row,
+                   .y_row = y_row,
+                   .scale = scale,
+                   .shift = shift,
+                   .lo = lo,
+                   .hi = hi};
+  pool_run(p, rows, grain(channels), work_affine_rows, &j);
 }
 
 void norm_channel_affine_f32(const float *x, float *y, int64_t outer, int64_t channels, int64_t inner,
                              const float *scale, const float *shift, float lo, float hi, pool *p) {
+  if (inner == 1) {
+    norm_row_affine_f32(x, channels, y, channels, outer, channels, scale, shift, lo, hi, p);
+    return;
+  }
   if (outer <= 0 || channels <= 0 || inner <= 0) return;
   channel_job j = {.k = norm_best(),
                    .x = x,
@@ -87,10 +107,7 @@ void norm_channel_affine_f32(const float *x, float *y, int64_t outer, int64_t ch
                    .shift = shift,
                    .lo = lo,
                    .hi = hi};
-  if (inner == 1)
-    pool_run(p, outer, grain(channels), work_affine_rows, &j);
-  else
-    pool_run(p, outer * channels, grain(inner), work_affine_planes, &j);
+  pool_run(p, outer * channels, grain(inner), work_affine_planes, &j);
 }
 
 /* y = (x - mean) inv_std scale + bias as (x - center) a + b, where mean = center + rest. */
@@ -165,6 +182,8 @@ void norm_group_nhwc_f32(const float *x, float *y, int64_t batch, int64_t inner,
                      .x = x,
                      .y = y,
                      .channels = channels,
+                     .x_row = channels,
+                     .y_row = channels,
                      .inner = inner,
                      .sum = sum,
                      .scale = folded_scale,

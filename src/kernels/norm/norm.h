@@ -26,11 +26,11 @@ typedef struct norm_row_options {
 typedef void (*norm_rows_fn)(const norm_row_options *o, const float *x, float *y, int64_t rows, int64_t n);
 typedef struct norm_kernels {
   norm_rows_fn rows;
-  /* y[i] = x[i] * scale + shift for n elements; and [rows, c] with vectors of scale and shift; both clamped to lo..hi.
-   */
+  /* y[i] = x[i] * scale + shift for n elements; and [rows, c] with vectors of scale and shift, rows x_row and y_row
+   * elements apart; both clamped to lo..hi. */
   void (*affine)(const float *x, float *y, int64_t n, float center, float scale, float shift, float lo, float hi);
-  void (*affine_rows)(const float *x, float *y, int64_t rows, int64_t c, const float *center, const float *scale,
-                      const float *shift, float lo, float hi);
+  void (*affine_rows)(const float *x, int64_t x_row, float *y, int64_t y_row, int64_t rows, int64_t c,
+                      const float *center, const float *scale, const float *shift, float lo, float hi);
   /* The sum of n elements; of x - mean, and of (x - mean)^2. */
   double (*sum)(const float *x, int64_t n);
   void (*moments)(const float *x, int64_t n, float mean, double *ret_sum, double *ret_square);
@@ -48,6 +48,9 @@ void norm_rows_f32(const norm_row_options *options, const float *x, float *y, in
  * result is clamped to [lo, hi]: give -INFINITY and INFINITY for none. */
 void norm_channel_affine_f32(const float *x, float *y, int64_t outer, int64_t channels, int64_t inner,
                              const float *scale, const float *shift, float lo, float hi, pool *p);
+/* The same over [rows, channels] whose rows stand x_row and y_row floats apart. */
+void norm_row_affine_f32(const float *x, int64_t x_row, float *y, int64_t y_row, int64_t rows, int64_t channels,
+                         const float *scale, const float *shift, float lo, float hi, pool *p);
 /* Group norm of [batch, channels, inner] (instance norm: groups = channels); scale and bias [channels] or NULL. groups
  * divides channels. In the NHWC form x is [batch, inner, channels]; scratch holds norm_group_nhwc_scratch() bytes,
  * 16-byte aligned. */

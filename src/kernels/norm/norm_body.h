@@ -112,9 +112,9 @@ static void affine(const float *x, float *y, int64_t n, float center_, float sca
   }
 }
 
-VF_WORD void run_affine_rows(const float *x, float *y, int64_t rows, int64_t c, bool centered, const float *center,
-                             const float *scale, const float *shift, vf lo, vf hi) {
-  for (int64_t r = 0; r < rows; r++, x += c, y += c)
+VF_WORD void run_affine_rows(const float *x, int64_t x_row, float *y, int64_t y_row, int64_t rows, int64_t c,
+                             bool centered, const float *center, const float *scale, const float *shift, vf lo, vf hi) {
+  for (int64_t r = 0; r < rows; r++, x += x_row, y += y_row)
     for (int64_t i = 0; i < c; i += VF_LANES) {
       int64_t count = c - i;
       vf v = vf_load_upto(x + i, count);
@@ -124,12 +124,12 @@ VF_WORD void run_affine_rows(const float *x, float *y, int64_t rows, int64_t c, 
     }
 }
 
-static void affine_rows(const float *x, float *y, int64_t rows, int64_t c, const float *center, const float *scale,
-                        const float *shift, float lo, float hi) {
+static void affine_rows(const float *x, int64_t x_row, float *y, int64_t y_row, int64_t rows, int64_t c,
+                        const float *center, const float *scale, const float *shift, float lo, float hi) {
   if (center)
-    run_affine_rows(x, y, rows, c, true, center, scale, shift, vf_set1(lo), vf_set1(hi));
+    run_affine_rows(x, x_row, y, y_row, rows, c, true, center, scale, shift, vf_set1(lo), vf_set1(hi));
   else
-    run_affine_rows(x, y, rows, c, false, NULL, scale, shift, vf_set1(lo), vf_set1(hi));
+    run_affine_rows(x, x_row, y, y_row, rows, c, false, NULL, scale, shift, vf_set1(lo), vf_set1(hi));
 }
 
 /* One vector of columns, over blocks of rows that are short enough for float32. */

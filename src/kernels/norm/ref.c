@@ -46,11 +46,11 @@ static void ref_affine(const float *x, float *y, int64_t n, float center, float 
   for (int64_t i = 0; i < n; i++) y[i] = clamp(((double)x[i] - center) * scale + shift, lo, hi);
 }
 
-static void ref_affine_rows(const float *x, float *y, int64_t rows, int64_t c, const float *center, const float *scale,
-                            const float *shift, float lo, float hi) {
+static void ref_affine_rows(const float *x, int64_t x_row, float *y, int64_t y_row, int64_t rows, int64_t c,
+                            const float *center, const float *scale, const float *shift, float lo, float hi) {
   for (int64_t r = 0; r < rows; r++)
     for (int64_t i = 0; i < c; i++)
-      ref_affine(x + r * c + i, y + r * c + i, 1, center ? center[i] : 0, scale[i], shift[i], lo, hi);
+      ref_affine(x + r * x_row + i, y + r * y_row + i, 1, center ? center[i] : 0, scale[i], shift[i], lo, hi);
 }
 
 static void ref_column_moments(const float *x, int64_t rows, int64_t c, int64_t x_row, const float *mean, double *sum,
