@@ -169,7 +169,8 @@ typedef struct conv_job {
   const char *packed;
   const int32_t *bias;
   const float *multiplier;
-  char *y; /* of one batch */
+  const fixed_columns *fixed; /* instead of bias and multiplier; NULL: those */
+  char *y;                    /* of one batch */
   char *workers;
 } conv_job;
 
@@ -260,15 +261,18 @@ static void work_strips(void *arg, int64_t begin, int64_t end, int worker) {
     const void *lines = sums;
     if (!p->sums) {
       char *to = p->channels_last ? j->y + at * c : own + s->lines_at;
-      quantize_requantize(sums, c, to, c, n, c, j->bias, j->multiplier, p->y_zero, p->y_signed, NULL);
+      if (j->fixed)
+        fixed_requantize(sums, c, to, c, n, c, j->fixed);
+      else
+        quantize_requantize(sums, c, to, c, n, c, j->bias, j->multiplier, p->y_zero, p->y_signed, NULL);
       lines = to;
     }
     if (!p->channels_last) copy_transpose_2d(each, n, c, lines, c, j->y + (size_t)at * each, s->out_span, NULL);
   }
 }
 
-void qlinear_conv_run(const qlinear_conv_plan *s, const void *x, const void *packed, const int32_t *bias,
-                      const float *multiplier, void *y, void *scratch, pool *threads) {
+static void run(const qlinear_conv_plan *s, const void *x, const void *packed, const int32_t *bias,
+                const float *multiplier, const fixed_columns *fixed, void *y, void *scratch, pool *threads) {
   const qlinear_conv_params *p = &s->params;
   uint8_t *image = scratch, *outside = image + s->image_bytes;
   char *workers = (char *)outside + aligned((size_t)p->channels_in);
@@ -278,9 +282,20 @@ void qlinear_conv_run(const qlinear_conv_plan *s, const void *x, const void *pac
     size_t done = (size_t)(b * s->out_span * p->channels_out) * (p->sums ? sizeof(int32_t) : 1);
     if (!p->channels_last)
       copy_transpose_2d(1, p->channels_in, s->in_span, from, s->in_span, image, p->channels_in, threads);
-    conv_job j = {s,          qlinear_best(),   p->channels_last ? from : image,
-                  outside,    packed,           bias,
-                  multiplier, (char *)y + done, workers};
+    conv_job j = {s,          qlinear_best(), p->channels_last ? from : image,
+                  outside,    packed,         bias,
+                  multiplier, fixed,          (char *)y + done,
+                  workers};
     pool_run(threads, s->n_strips, 1, work_strips, &j);
   }
+}
+
+void qlinear_conv_run(const qlinear_conv_plan *s, const void *x, const void *packed, const int32_t *bias,
+                      const float *multiplier, void *y, void *scratch, pool *threads) {
+  run(s, x, packed, bias, multiplier, NULL, y, scratch, threads);
+}
+
+void qlinear_conv_run_fixed(const qlinear_conv_plan *s, const void *x, const void *packed, const fixed_columns *f,
+                            void *y, void *scratch, pool *threads) {
+  run(s, x, packed, NULL, NULL, f, y, scratch, threads);
 }

@@ -15,6 +15,7 @@
 #ifndef KERNELS_QLINEAR_H
 #define KERNELS_QLINEAR_H
 
+#include "kernels/fixed/fixed.h"
 #include "kernels/gemm_i8/gemm_i8.h"
 
 /* The addition in the form that ONNX Runtime computes: fma(a, a_ratio, fma(b, b_ratio, fixed)), then rounded, with
@@ -72,5 +73,8 @@ void qlinear_conv_pack(const qlinear_conv_plan *s, const void *w, const void *w_
  * 64-byte aligned; threads has at most params.threads threads. */
 void qlinear_conv_run(const qlinear_conv_plan *s, const void *x, const void *packed, const int32_t *bias,
                       const float *multiplier, void *y, void *scratch, pool *threads);
+/* The same with TensorFlow Lite's rounding: f has channels_out columns. */
+void qlinear_conv_run_fixed(const qlinear_conv_plan *s, const void *x, const void *packed, const fixed_columns *f,
+                            void *y, void *scratch, pool *threads);
 
 #endif
