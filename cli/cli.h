@@ -18,6 +18,13 @@ const char *cli_bytes(double bytes, char *text, size_t size);
 /* "12.3 million" into text. */
 const char *cli_count(double n, char *text, size_t size);
 double cli_now_ms(void);
+/* The value of --precision; NULL: float32. False, with a message on stderr, where it is none. */
+bool cli_precision(const verb *v, const char *text, ledge_precision *ret);
+/* What the session computes in, and why: "bf16 (auto: ...)" into text; as keys of a JSON object. */
+const char *cli_precision_text(const ledge_session *s, char *text, size_t size);
+void cli_precision_json(json *j, const ledge_session *s);
+/* A line on stderr where bf16 was asked for and this processor has no instructions for it. */
+void cli_precision_note(const ledge_session *s);
 /* "[1x3x?x?]", with names of open dims: "[batchx3]". */
 const char *cli_shape(int rank, const int64_t *dims, const char *const *names, char *text, size_t size);
 

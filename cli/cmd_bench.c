@@ -11,7 +11,9 @@ typedef struct bench_options {
   size_t memory_limit;
   text_list shapes, ints;
   bool json, profile, quiet, reference, allow_links, no_cache;
-  const char *no_pass;
+  const char *no_pass, *precision_name;
+  ledge_precision precision;
+  double precision_error;
 } bench_options;
 
 typedef struct bench_result {
@@ -60,6 +62,19 @@ static ledge_status run_timed(ledge_session *s, const bench_options *o, bench_re
 
 /* ---- profile ---- */
 
+/* Multiply-adds a second that one core reaches; 0 where they are not wanted, or there are no instructions for them. */
+typedef struct peaks {
+  double float32, bf16;
+} peaks;
+static double peak_of(const peaks *p, bool bf16) { return bf16 && p->bf16 > 0 ? p->bf16 : p->float32; }
+/* A kernel's name says what it multiplies. */
+static double kernel_peak(const peaks *p, const char *kernel) { return peak_of(p, strstr(kernel, "bf16") != NULL); }
+static double run_peak(const peaks *p, const ledge_session *s) {
+  ledge_precision_report r;
+  ledge_session_precision(s, &r);
+  return peak_of(p, r.precision == LEDGE_PRECISION_BF16);
+}
+
 typedef struct profile_row {
   const char *op, *kernel, *node;
   double ms, multiply_adds;
@@ -72,10 +87,11 @@ static int by_time(const void *a, const void *b) {
 }
 
 static void print_rows(FILE *out, const char *title, const profile_row *rows, size_t n, size_t most, double total,
-                       double peak) {
+                       const peaks *all) {
   fprintf(out, "\n%-24s %-26s %6s %10s %6s %10s %8s %6s\n", title, "kernel", "steps", "ms a run", "share", "M mul-adds",
           "G/s", "peak");
   for (size_t i = 0; i < n && i < most; i++) {
+    double peak = kernel_peak(all, rows[i].kernel);
     double rate = rows[i].ms > 0 ? rows[i].multiply_adds / rows[i].ms * 1e-6 : 0;
     fprintf(out, "%-24.24s %-26.26s %6d %10.4f %5.1f%% %10.2f %8.1f %5.1f%%\n",
             rows[i].node ? rows[i].node : rows[i].op, rows[i].kernel, rows[i].count, rows[i].ms,
@@ -118,15 +134,16 @@ static void profile_free(profile_table *t) {
   free(t->kinds);
 }
 
-static void print_profile(const profile_table *t, double peak) {
+static void print_profile(const profile_table *t, const peaks *peak) {
   print_rows(stdout, "operator", t->kinds, t->n_kinds, t->n_kinds, t->total_ms, peak);
   print_rows(stdout, "node", t->steps, t->n_steps, 20, t->total_ms, peak);
 }
 
-static void json_profile(json *j, const profile_table *t, double peak) {
+static void json_profile(json *j, const profile_table *t, const peaks *all) {
   json_key(j, "operators"), json_open(j, '[');
   for (size_t i = 0; i < t->n_kinds; i++) {
     const profile_row *r = &t->kinds[i];
+    double peak = kernel_peak(all, r->kernel);
     json_open(j, '{');
     json_key(j, "op"), json_text(j, r->op);
     json_key(j, "kernel"), json_text(j, r->kernel);
@@ -142,7 +159,9 @@ static void json_profile(json *j, const profile_table *t, double peak) {
 
 /* ---- results ---- */
 
-static void print_json(const bench_options *o, const bench_result *r, const profile_table *profile, double peak) {
+static void print_json(const bench_options *o, const bench_result *r, const ledge_session *s,
+                       const profile_table *profile, const peaks *all) {
+  double peak = run_peak(all, s);
   static const struct {
     const char *name;
     double q;
@@ -152,6 +171,7 @@ static void print_json(const bench_options *o, const bench_result *r, const prof
   json_key(&j, "model"), json_text(&j, r->model);
   json_key(&j, "ledge"), json_text(&j, ledge_version());
   json_key(&j, "threads"), json_int(&j, r->threads);
+  cli_precision_json(&j, s);
   json_key(&j, "runs"), json_int(&j, (int64_t)r->runs);
   json_key(&j, "load_ms"), json_real(&j, r->load_ms);
   json_key(&j, "latency_ms"), json_open(&j, '{');
@@ -170,13 +190,13 @@ static void print_json(const bench_options *o, const bench_result *r, const prof
     json_key(&j, "deadline_ms"), json_real(&j, o->deadline_ms);
     json_key(&j, "deadline_misses"), json_int(&j, r->misses);
   }
-  if (o->profile) json_profile(&j, profile, peak);
+  if (o->profile) json_profile(&j, profile, all);
   json_close(&j, '}');
   json_end(&j);
 }
 
-static void print_table(const bench_options *o, const bench_result *r) {
-  char a[32], b[32], c[32];
+static void print_table(const bench_options *o, const bench_result *r, const ledge_session *s) {
+  char a[32], b[32], c[32], precision[160];
   printf("%s, %d thread%s, %zu runs\n", r->model, r->threads, r->threads == 1 ? "" : "s", r->runs);
   printf("  load      %10.2f ms\n", r->load_ms);
   printf("  latency   %10.3f ms min, %.3f p50, %.3f p90, %.3f p99, %.3f p99.9, %.3f max\n", quantile(r, 0),
@@ -189,6 +209,7 @@ static void print_table(const bench_options *o, const bench_result *r) {
          cli_bytes((double)(r->memory.planned_bytes + r->memory.folded_bytes), a, sizeof a),
          r->memory.exact ? "" : " (and more as data ask)", cli_bytes((double)r->memory.packed_bytes, b, sizeof b),
          cli_bytes((double)r->peak_rss, c, sizeof c));
+  if (o->precision) printf("  precision %s\n", cli_precision_text(s, precision, sizeof precision));
   if (o->deadline_ms > 0)
     printf("  deadline  %10.3f ms missed %lld times of %zu\n", o->deadline_ms, (long long)r->misses, r->runs);
 }
@@ -204,7 +225,9 @@ static int bench(const bench_options *o, const char *path) {
                               .memory_limit = o->memory_limit,
                               .seed = (uint64_t)o->seed,
                               .profile = o->profile,
-                              .reference = o->reference};
+                              .reference = o->reference,
+                              .precision = o->precision,
+                              .precision_error = o->precision_error};
   double start = cli_now_ms();
   ledge_status status = ledge_model_open(
       path,
@@ -226,14 +249,16 @@ static int bench(const bench_options *o, const char *path) {
     r.threads = ledge_session_threads(s);
     r.multiply_adds = ledge_session_multiply_adds(s);
     ledge_session_memory(s, &r.memory);
-    double peak = o->profile ? ledge_machine_peak_multiply_adds() : 0;
+    peaks peak = {0};
+    if (o->profile) peak = (peaks){ledge_machine_peak_multiply_adds(), ledge_machine_peak_bf16_multiply_adds()};
     profile_table profile = {0};
     if (o->profile && !profile_read(s, &profile)) profile.n_steps = profile.n_kinds = 0;
+    if (!o->quiet) cli_precision_note(s);
     if (o->json)
-      print_json(o, &r, &profile, peak);
+      print_json(o, &r, s, &profile, &peak);
     else
-      print_table(o, &r);
-    if (o->profile && !o->json) print_profile(&profile, peak);
+      print_table(o, &r, s);
+    if (o->profile && !o->json) print_profile(&profile, &peak);
     profile_free(&profile);
   }
   ledge_session_destroy(s);
@@ -252,6 +277,9 @@ static int bench_main(const verb *v, int argc, char **argv) {
       {"int", OPTION_LIST, &o.ints, "NAME=VALUE", "what an integer input is filled with (default 1)"},
       {"deadline", OPTION_REAL, &o.deadline_ms, "MS", "count the runs that take longer"},
       {"profile", OPTION_FLAG, &o.profile, NULL, "time, multiply-adds and share of the peak of every operator"},
+      {"precision", OPTION_TEXT, &o.precision_name, "P", "float32 (default), bf16, or auto: bf16 where it is faster"},
+      {"precision-error", OPTION_REAL, &o.precision_error, "E",
+       "auto: the most that outputs may be off, of their largest magnitude (default 0.01)"},
       {"memory-limit", OPTION_BYTES, &o.memory_limit, "BYTES", "refuse a plan that needs more (512M, 2G, ...)"},
       {"seed", OPTION_INT, &o.seed, "N", "of the random inputs"},
       {"no-pass", OPTION_TEXT, &o.no_pass, "NAMES", "graph passes to leave out, separated by commas; all: none runs"},
@@ -265,6 +293,7 @@ static int bench_main(const verb *v, int argc, char **argv) {
   };
   char **files;
   int n, status = options_parse(v, options, argc, argv, &files, &n);
+  if (status == CLI_OK && !cli_precision(v, o.precision_name, &o.precision)) status = CLI_USAGE;
   for (int i = 0; status == CLI_OK && i < n; i++) status = cli_flush(bench(&o, files[i]));
   options_free(options);
   return status;

@@ -5,7 +5,7 @@ typedef struct cpu_options {
   bool json;
 } cpu_options;
 
-static void print_json(const ledge_machine *m, double peak) {
+static void print_json(const ledge_machine *m, double peak, double bf16) {
   json j = json_start(stdout);
   json_open(&j, '{');
   json_key(&j, "model"), json_text(&j, m->model);
@@ -21,6 +21,7 @@ static void print_json(const ledge_machine *m, double peak) {
   json_key(&j, "l3_bytes"), json_int(&j, (int64_t)m->l3_bytes);
   json_key(&j, "memory_available_bytes"), json_int(&j, (int64_t)m->memory_available_bytes);
   json_key(&j, "peak_multiply_adds_per_s"), json_real(&j, peak);
+  json_key(&j, "peak_bf16_multiply_adds_per_s"), json_real(&j, bf16);
   json_close(&j, '}');
   json_end(&j);
 }
@@ -33,9 +34,9 @@ static int cpu_main(const verb *v, int argc, char **argv) {
   if (status != CLI_OK) return status;
   ledge_machine m;
   ledge_machine_get(&m);
-  double peak = ledge_machine_peak_multiply_adds();
+  double peak = ledge_machine_peak_multiply_adds(), bf16 = ledge_machine_peak_bf16_multiply_adds();
   if (o.json) {
-    print_json(&m, peak);
+    print_json(&m, peak, bf16);
     return CLI_OK;
   }
   printf("processor   %s (%s)\n", m.model, m.architecture);
@@ -47,6 +48,10 @@ static int cpu_main(const verb *v, int argc, char **argv) {
          cli_bytes((double)m.l2_bytes, b, sizeof b), cli_bytes((double)m.l3_bytes, c, sizeof c));
   printf("memory      %s free for this process\n", cli_bytes((double)m.memory_available_bytes, d, sizeof d));
   printf("float32     %.1f billion multiply-adds a second on one core, measured\n", peak * 1e-9);
+  if (bf16 > 0)
+    printf("bf16        %.1f billion multiply-adds a second on one core, measured\n", bf16 * 1e-9);
+  else
+    printf("bf16        by float32's instructions\n");
   return CLI_OK;
 }
 

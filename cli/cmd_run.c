@@ -11,7 +11,9 @@ typedef struct run_options {
   int64_t threads, seed, top;
   size_t memory_limit;
   text_list inputs, recipes;
-  const char *output, *labels;
+  const char *output, *labels, *precision_name;
+  ledge_precision precision;
+  double precision_error;
   bool json, quiet, allow_links, reference, no_cache;
 } run_options;
 
@@ -129,7 +131,9 @@ static ledge_status run_all(run_state *s, char **files, int n_files) {
   ledge_session_options so = {.threads = (int)s->o->threads,
                               .memory_limit = s->o->memory_limit,
                               .seed = (uint64_t)s->o->seed,
-                              .reference = s->o->reference};
+                              .reference = s->o->reference,
+                              .precision = s->o->precision,
+                              .precision_error = s->o->precision_error};
   ledge_status status =
       ledge_model_open(files[0], &(ledge_model_options){.allow_links = s->o->allow_links, .no_cache = s->o->no_cache},
                        &s->model, &s->error);
@@ -147,10 +151,12 @@ static ledge_status run_all(run_state *s, char **files, int n_files) {
   output_options oo = {s->o->output,  &s->labels, s->o->labels != NULL, s->o->top ? s->o->top : TOP_DEFAULT,
                        s->o->top > 0, s->o->json, s->o->quiet};
   if (!status) status = outputs_write(&oo, s->model, s->session, s->latency_ms, &s->error);
+  if (!status && !s->o->quiet) cli_precision_note(s->session);
   if (!status && !s->o->json && !s->o->quiet) {
     ledge_memory memory;
-    char text[32];
+    char text[32], precision[160];
     ledge_session_memory(s->session, &memory);
+    if (so.precision) fprintf(stderr, "%s\n", cli_precision_text(s->session, precision, sizeof precision));
     fprintf(stderr, "%.3f ms, %s planned, %d thread%s\n", s->latency_ms,
             cli_bytes((double)(memory.planned_bytes + memory.folded_bytes), text, sizeof text),
             ledge_session_threads(s->session), ledge_session_threads(s->session) == 1 ? "" : "s");
@@ -168,6 +174,9 @@ static int run_main(const verb *v, int argc, char **argv) {
       {"labels", OPTION_TEXT, &o.labels, "FILE", "names of the classes, one a line"},
       {"top", OPTION_COUNT, &o.top, "K", "how many classes to show (default 5)"},
       {"threads", OPTION_COUNT, &o.threads, "N", "threads (default: the big cores that this process may use)"},
+      {"precision", OPTION_TEXT, &o.precision_name, "P", "float32 (default), bf16, or auto: bf16 where it is faster"},
+      {"precision-error", OPTION_REAL, &o.precision_error, "E",
+       "auto: the most that outputs may be off, of their largest magnitude (default 0.01)"},
       {"memory-limit", OPTION_BYTES, &o.memory_limit, "BYTES", "refuse a plan that needs more (512M, 2G, ...)"},
       {"seed", OPTION_INT, &o.seed, "N", "of operators that draw random numbers"},
       {"allow-links", OPTION_FLAG, &o.allow_links, NULL,
@@ -180,6 +189,7 @@ static int run_main(const verb *v, int argc, char **argv) {
   };
   char **files;
   int n, status = options_parse(v, options, argc, argv, &files, &n);
+  if (status == CLI_OK && !cli_precision(v, o.precision_name, &o.precision)) status = CLI_USAGE;
   if (status != CLI_OK) {
     options_free(options);
     return status;

@@ -49,6 +49,57 @@ const char *cli_count(double n, char *text, size_t size) {
   return text;
 }
 
+bool cli_precision(const verb *v, const char *text, ledge_precision *ret) {
+  static const char *const names[] = {"float32", "bf16", "auto"};
+  for (int i = 0; i < 3; i++)
+    if (!strcmp(text ? text : names[0], names[i])) {
+      *ret = (ledge_precision)i;
+      return true;
+    }
+  fprintf(stderr, "ledge %s: --precision is float32, bf16 or auto, not '%s'\n", v->name, text);
+  return false;
+}
+
+static const char *precision_name(ledge_precision p) { return p == LEDGE_PRECISION_BF16 ? "bf16" : "float32"; }
+
+const char *cli_precision_text(const ledge_session *s, char *text, size_t size) {
+  ledge_precision_report r;
+  ledge_session_precision(s, &r);
+  if (!r.measured)
+    snprintf(text, size, "%s", precision_name(r.precision));
+  else if (!isfinite(r.error))
+    snprintf(text, size, "%s (auto: outputs of bf16 cannot be compared with float32's)", precision_name(r.precision));
+  else
+    snprintf(text, size, "%s (auto: bf16 is %.3g %% off, at most %.3g %%; %.3f ms, float32 %.3f ms)",
+             precision_name(r.precision), 100 * r.error, 100 * r.error_limit, r.bf16_ms, r.float32_ms);
+  return text;
+}
+
+void cli_precision_json(json *j, const ledge_session *s) {
+  ledge_precision_report r;
+  ledge_session_precision(s, &r);
+  json_key(j, "precision"), json_text(j, precision_name(r.precision));
+  if (!r.measured) return;
+  json_key(j, "precision_auto"), json_open(j, '{');
+  json_key(j, "error"), json_real(j, r.error);
+  json_key(j, "error_limit"), json_real(j, r.error_limit);
+  json_key(j, "float32_ms"), json_real(j, r.float32_ms);
+  json_key(j, "bf16_ms"), json_real(j, r.bf16_ms);
+  json_close(j, '}');
+}
+
+void cli_precision_note(const ledge_session *s) {
+  ledge_precision_report r;
+  ledge_machine m;
+  ledge_session_precision(s, &r);
+  if (r.precision != LEDGE_PRECISION_BF16 || r.measured) return;
+  ledge_machine_get(&m);
+  if (!strstr(m.features, "bf16"))
+    fprintf(stderr,
+            "ledge: this processor has no instructions for bf16: float32's compute it, no faster, but in half "
+            "the memory for weights\n");
+}
+
 double cli_now_ms(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);

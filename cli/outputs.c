@@ -333,6 +333,7 @@ static ledge_status write_all(output_state *s, const ledge_model *m, const ledge
     json_open(&s->j, '{');
     json_key(&s->j, "latency_ms"), json_real(&s->j, latency_ms);
     json_key(&s->j, "threads"), json_int(&s->j, ledge_session_threads(session));
+    cli_precision_json(&s->j, session);
     json_key(&s->j, "outputs"), json_open(&s->j, '[');
   }
   for (size_t i = 0; !status && i < ledge_model_output_count(m); i++) status = write_output(s, m, session, i);

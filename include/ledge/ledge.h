@@ -136,16 +136,32 @@ LEDGE_API LEDGE_MUST_USE ledge_status ledge_model_save(const ledge_model *model,
 typedef struct ledge_session ledge_session;
 
 typedef struct ledge_session_options {
-  int threads;         /* 0: the big cores within the affinity mask and the cgroup's quota */
-  size_t memory_limit; /* bytes that a run's values may take; 0: what the machine and the cgroup have free */
-  uint64_t seed;       /* of operators that draw random numbers */
-  bool profile;        /* time every operator: ledge_session_profile */
-  bool reference;      /* run every operator's reference: slow, to check the fast ones against */
+  int threads;               /* 0: the big cores within the affinity mask and the cgroup's quota */
+  size_t memory_limit;       /* bytes that a run's values may take; 0: what the machine and the cgroup have free */
+  uint64_t seed;             /* of operators that draw random numbers */
+  bool profile;              /* time every operator: ledge_session_profile */
+  bool reference;            /* run every operator's reference: slow, to check the fast ones against */
+  ledge_precision precision; /* of products of matrices and convolutions with constant weights */
+  double precision_error;    /* with AUTO: see ledge_session_precision; 0: 0.01 */
 } ledge_session_options;
 
 LEDGE_API LEDGE_MUST_USE ledge_status ledge_session_create(ledge_model *model, const ledge_session_options *options,
                                                            ledge_session **ret_session, ledge_error *error);
 LEDGE_API void ledge_session_destroy(ledge_session *session); /* NULL passes */
+
+/* What a session computes in. With LEDGE_PRECISION_AUTO it is float32 until the first plan or run, which measures both
+ * on the inputs that are set then (they should be as in later runs; floats that are all the same are replaced by random
+ * ones) and keeps to what it chose: bf16 where its error is at most options.precision_error and it is faster. The
+ * choice is kept with the model's packed weights, in their cache too. */
+typedef struct ledge_precision_report {
+  ledge_precision precision; /* F32 or BF16 */
+  bool measured;             /* by AUTO: the rest tells why */
+  double error; /* of bf16's outputs: the largest difference over the largest magnitude of float32's, of the
+                   worst output; infinite where they cannot be compared, as integers that differ */
+  double error_limit;
+  double float32_ms, bf16_ms; /* best times of a run */
+} ledge_precision_report;
+LEDGE_API void ledge_session_precision(const ledge_session *session, ledge_precision_report *ret);
 
 /* A tensor: contiguous row-major elements in memory that somebody else owns. `bytes` is checked against dtype and dims.
  */
@@ -274,6 +290,9 @@ LEDGE_API void ledge_machine_get(ledge_machine *ret);
 /* The float32 multiply-adds a second that one core reaches with its widest instructions, measured in some milliseconds.
  */
 LEDGE_API double ledge_machine_peak_multiply_adds(void);
+/* The same of products of bfloat16 that are summed in float32; 0 where the processor has no instructions for them, and
+ * ledge computes them as float32. */
+LEDGE_API double ledge_machine_peak_bf16_multiply_adds(void);
 
 /* ==== 5. Experimental: operators of the program's own. These calls may change. ==== */
 

@@ -37,6 +37,8 @@ struct ledge_session {
   atomic_bool cancelled;
   tensor *states[2]; /* by variable: its contents before the next run, and room for those after it */
   bool open;         /* an input that has a default was given: `run` is of the graph that leaves defaults open */
+  bool undecided;    /* LEDGE_PRECISION_AUTO before the first plan: `run` is float32 */
+  ledge_precision_report report;
 };
 
 struct ledge_value {
@@ -54,6 +56,11 @@ void api_tensor_out(const tensor *t, ledge_tensor *ret);
 /* The caller's tensor as ledge sees it, borrowed; checks dtype, rank, dims and bytes. */
 ledge_status api_tensor_in(const ledge_tensor *t, tensor *ret, ledge_error *error);
 ledge_status api_value_info(const graph *g, value_id v, ledge_value_info *ret);
+/* A session of s's graph and options, but for the precision and the store (NULL: one of its own). */
+ledge_status api_session_open(ledge_session *s, bool open, ledge_precision precision, weight_store *weights,
+                              session **ret, ledge_error *error);
+/* Measures what LEDGE_PRECISION_AUTO is to be for the inputs that are given, into s->report. */
+ledge_status api_decide_precision(ledge_session *s, ledge_error *error);
 /* Does v fit what the model declares for input i? */
 ledge_status api_check_input(const graph *g, int i, const value *v, ledge_error *error);
 

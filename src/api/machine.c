@@ -34,14 +34,18 @@ void ledge_machine_get(ledge_machine *ret) {
   }
 }
 
-double ledge_machine_peak_multiply_adds(void) {
+/* Of the probe's multiply-adds a second, the best of a few rounds. */
+static double peak_of(double (*probe)(uint32_t isa, int64_t rounds)) {
   enum { PROBE_ROUNDS = 12 };
   double best = 0;
   for (int i = 0; i < PROBE_ROUNDS; i++) {
     uint64_t start = clock_now_ns();
-    double done = probe_f32(cpu_isa_available(), 200000);
+    double done = probe(cpu_isa_available(), 200000);
     uint64_t ns = clock_now_ns() - start;
     if (ns && done / (double)ns * 1e9 > best) best = done / (double)ns * 1e9;
   }
   return best;
 }
+
+double ledge_machine_peak_multiply_adds(void) { return peak_of(probe_f32); }
+double ledge_machine_peak_bf16_multiply_adds(void) { return peak_of(probe_bf16); }

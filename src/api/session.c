@@ -48,7 +48,8 @@ static ledge_status optimised(ledge_model *m, api_variant variant, model **ret, 
   return status;
 }
 
-static ledge_status session_open(ledge_session *s, bool open, session **ret, ledge_error *error) {
+ledge_status api_session_open(ledge_session *s, bool open, ledge_precision precision, weight_store *weights,
+                              session **ret, ledge_error *error) {
   const ledge_session_options *o = &s->options;
   model *graph_model;
   TRY(optimised(s->model, o->reference ? API_REFERENCE : open ? API_OPEN : API_FIXED, &graph_model, error));
@@ -56,10 +57,16 @@ static ledge_status session_open(ledge_session *s, bool open, session **ret, led
                         .memory_limit = o->memory_limit,
                         .reference_only = o->reference,
                         .profile = o->profile,
+                        .precision = precision,
                         .seed = o->seed,
-                        .weights = s->model->weights,
+                        .weights = weights,
                         .cancelled = &s->cancelled};
   return session_create(graph_model, &so, ret, error);
+}
+
+/* With the precision that is decided, or float32 as long as it is not. */
+static ledge_status session_open(ledge_session *s, bool open, session **ret, ledge_error *error) {
+  return api_session_open(s, open, s->report.precision, s->model->weights, ret, error);
 }
 
 /* ---- variables: two memories each, of which a run reads one and writes the other ---- */
@@ -119,12 +126,17 @@ ledge_status ledge_session_create(ledge_model *m, const ledge_session_options *o
   if (!m || !ret) return error_set(error, LEDGE_ERROR_ARGUMENT, "ledge_session_create: model or ret_session is NULL");
   if (!options) options = &defaults;
   if (options->threads < 0) return error_set(error, LEDGE_ERROR_ARGUMENT, "%d threads", options->threads);
+  if ((unsigned)options->precision > LEDGE_PRECISION_AUTO || !(options->precision_error >= 0))
+    return error_set(error, LEDGE_ERROR_ARGUMENT, "precision %d, error %g", (int)options->precision,
+                     options->precision_error);
   if (m->n_missing) return report_missing(m, error);
   ledge_session *s = mem_zalloc(sizeof *s);
   if (!s) return error_memory(error, sizeof *s, "a session");
   size_t n = (size_t)m->read->graph->n_inputs;
   s->model = api_model_ref(m);
   s->options = *options;
+  s->undecided = options->precision == LEDGE_PRECISION_AUTO && !options->reference;
+  s->report.precision = options->precision == LEDGE_PRECISION_BF16 && !options->reference;
   s->inputs = mem_alloc_array(n, sizeof *s->inputs);
   s->given = mem_alloc_array(n, sizeof *s->given);
   ledge_status status = s->inputs && s->given ? session_open(s, false, &s->run, error)
@@ -193,14 +205,20 @@ static ledge_status check_index(const ledge_session *s, size_t i, ledge_error *e
   return LEDGE_OK;
 }
 
+/* Another session comes in the place of `run`, whose outputs stand until the next run. */
+static void replace_run(ledge_session *s, session *run) {
+  session_take_bindings(run, s->run);
+  session_destroy(s->before);
+  s->before = s->run;
+  s->run = run;
+}
+
 static ledge_status put_input(ledge_session *s, size_t i, const value *v, ledge_error *error) {
   const graph *g = s->model->read->graph;
   if (v && !s->open && g->values[g->inputs[i]].constant) { /* from now on defaults are no constants */
     session *open;
     TRY(session_open(s, true, &open, error));
-    session_take_bindings(open, s->run);
-    s->before = s->run; /* its outputs stand until the next run */
-    s->run = open;
+    replace_run(s, open);
     s->open = true;
   }
   if (v) value_share(&s->inputs[i], v);
@@ -254,15 +272,30 @@ static ledge_status finish(const ledge_session *s, ledge_status status, ledge_er
   return status ? error_prefix(error, status, "%s", file_map_path(s->model->map)) : LEDGE_OK;
 }
 
+/* What AUTO is, before the first plan. */
+static ledge_status settle_precision(ledge_session *s, ledge_error *error) {
+  if (!s->undecided) return LEDGE_OK;
+  TRY(api_decide_precision(s, error));
+  if (s->report.precision != LEDGE_PRECISION_F32) {
+    session *run;
+    TRY(session_open(s, s->open, &run, error));
+    replace_run(s, run);
+  }
+  s->undecided = false;
+  return LEDGE_OK;
+}
+
 ledge_status ledge_session_plan(ledge_session *s, ledge_error *error) {
   const plan *p;
   ledge_status status = check_given(s, error);
+  if (!status) status = settle_precision(s, error);
   if (!status) status = session_plan(s->run, s->given, &p, error);
   return finish(s, status, error);
 }
 
 ledge_status ledge_session_run(ledge_session *s, ledge_error *error) {
   ledge_status status = check_given(s, error);
+  if (!status) status = settle_precision(s, error);
   if (status) return finish(s, status, error);
   session_destroy(s->before);
   s->before = NULL;

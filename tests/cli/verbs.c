@@ -326,9 +326,39 @@ static void test_cpu(void) {
   CHECK(js_valid());
   CHECK(*js_text("architecture") && js_real("default_threads") >= 1 && js_real("allowed") >= 1);
   CHECK(js_real("default_threads") <= js_real("allowed"));
-  CHECK(js_real("peak_multiply_adds_per_s") > 1e6);
+  CHECK(js_real("peak_multiply_adds_per_s") > 1e6 && js_real("peak_bf16_multiply_adds_per_s") >= 0);
   sh("taskset -c $(taskset -pc $$ | sed 's/.*: //; s/[-,].*//') $LEDGE cpu --json 2>/dev/null || true");
   if (*out == '{') CHECK_INT(js_real("default_threads"), 1);
+}
+
+static void test_precision(void) {
+  sh("$LEDGE bench net.onnx --json --seconds 0 --precision bf16");
+  CHECK_INT(status, 0);
+  CHECK(js_valid());
+  CHECK_STR(js_text("precision"), "bf16");
+  sh("$LEDGE bench net.onnx --json --seconds 0 --precision float32 --profile");
+  CHECK_STR(js_text("precision"), "float32");
+  CHECK(!strstr(out, "bf16") && !strstr(out, "precision_auto"));
+  sh("$LEDGE bench net.onnx --json --seconds 0 --precision=auto --precision-error 0.5 --profile");
+  CHECK_INT(status, 0);
+  CHECK(js_valid());
+  CHECK(js_real("precision_auto.error") >= 0 && js_real("precision_auto.error_limit") == 0.5);
+  CHECK(js_real("precision_auto.float32_ms") > 0 && js_real("precision_auto.bf16_ms") > 0);
+  sh("$LEDGE bench net.onnx --seconds 0 --precision auto");
+  CHECK(strstr(out, "  precision ") && strstr(out, " (auto: bf16 is ") && strstr(out, "% off, at most 1 %"));
+  sh("$LEDGE bench net.onnx --seconds 0 --precision bf16 --profile");
+  CHECK(strstr(out, "_bf16") && strstr(out, "\n  precision bf16\n"));
+  sh("LEDGE_ISA=scalar $LEDGE bench net.onnx --seconds 0 --precision bf16");
+  CHECK(!status && strstr(errs, "no instructions for bf16"));
+  sh("LEDGE_ISA=scalar $LEDGE bench net.onnx --seconds 0 --precision bf16 --quiet");
+  CHECK(!status && !*errs);
+  sh("$LEDGE bench net.onnx --seconds 0 --precision fp8");
+  CHECK_INT(status, 2);
+  CHECK_STR(errs, "ledge bench: --precision is float32, bf16 or auto, not 'fp8'\n");
+  sh("$LEDGE run net.onnx --precision");
+  CHECK_INT(status, 2);
+  sh("$LEDGE bench net.onnx --seconds 0 --precision-error -1");
+  CHECK_INT(status, 2);
 }
 
 /* Kernels may be capped; the features that cpu prints say so, and each level's kernels give the same outputs, but for
@@ -430,4 +460,5 @@ TEST_MAIN({"usage", test_usage}, {"help", test_help}, {"manual", test_manual}, {
           {"info unsupported", test_info_unsupported}, {"info many", test_info_many},
           {"memory limit", test_memory_limit}, {"bench json", test_bench_json}, {"bench options", test_bench_options},
           {"bench errors", test_bench_errors}, {"convert", test_convert}, {"convert external", test_convert_external},
-          {"cpu", test_cpu}, {"isa", test_isa}, {"cache", test_cache}, {"json names", test_json_names})
+          {"cpu", test_cpu}, {"precision", test_precision}, {"isa", test_isa}, {"cache", test_cache},
+          {"json names", test_json_names})

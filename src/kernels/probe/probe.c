@@ -6,6 +6,9 @@
 double probe_f32__avx512(int64_t rounds);
 double probe_f32__avx2(int64_t rounds);
 double probe_f32__neon(int64_t rounds);
+double probe_bf16__amx(int64_t rounds);
+double probe_bf16__avx512bf16(int64_t rounds);
+double probe_bf16__bf16mm(int64_t rounds);
 
 static double probe_f32__scalar(int64_t rounds) {
   volatile float keep;
@@ -30,4 +33,18 @@ double probe_f32(uint32_t isa, int64_t rounds) {
 #endif
   (void)isa;
   return probe_f32__scalar(rounds);
+}
+
+double probe_bf16(uint32_t isa, int64_t rounds) {
+#if KERNELS_AMX
+  if (isa & CPU_ISA_AMX_BF16) return probe_bf16__amx(rounds);
+#endif
+#if KERNELS_AVX512BF16
+  if (isa & CPU_ISA_AVX512BF16) return probe_bf16__avx512bf16(rounds);
+#endif
+#if KERNELS_BF16MM
+  if (isa & CPU_ISA_NEON_BF16) return probe_bf16__bf16mm(rounds);
+#endif
+  (void)isa, (void)rounds;
+  return 0;
 }
