@@ -11,10 +11,10 @@ static const attention_variant variants[] = {
 };
 KERNEL_VARIANTS_DEFINE(attention, variants)
 
-/* Of one thread: a block's keys and values, the rows' sums and scores, and three numbers a row. */
+/* Of one thread: a block's keys and values, the rows' sums and scores, and a vector and three numbers a row. */
 static size_t scratch_floats(const attention_shape *s) {
   size_t n = (size_t)(s->head_dim + s->v_dim) * ATTENTION_KEYS + (size_t)s->v_dim * ATTENTION_ROWS;
-  n += ATTENTION_ROWS * ATTENTION_KEYS + 3 * ATTENTION_ROWS;
+  n += ATTENTION_ROWS * (ATTENTION_KEYS + ATTENTION_LANES + 3);
   return (n + 15) & ~(size_t)15;
 }
 

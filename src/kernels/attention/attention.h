@@ -43,7 +43,7 @@ typedef struct attention_tensors {
 
 /* Rows [begin, end) of key head g in batch entry b: row r is query r % q_len of query head g * group + r / q_len, where
  * group = q_heads / kv_heads. At most ATTENTION_ROWS of them. scratch: see attention_f32_scratch, for one thread. */
-enum { ATTENTION_ROWS = 64, ATTENTION_KEYS = 64 };
+enum { ATTENTION_ROWS = 64, ATTENTION_KEYS = 64, ATTENTION_LANES = 16 }; /* of the widest vectors */
 typedef void (*attention_block_fn)(const attention_shape *s, const attention_tensors *t, int64_t b, int64_t g,
                                    int64_t begin, int64_t end, float *scratch);
 typedef struct attention_kernels {

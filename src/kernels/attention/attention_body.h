@@ -3,7 +3,8 @@
  *
  *   keys' block transposed           kt[head_dim][K]
  *   scores[rows][K] = q kt           tiles of TILE_ROWS x TILE_VECTORS vectors in registers
- *   each row: scale, softcap, mask, new maximum m, p = e^(score - m), sum l, and what the old sums shrink by
+ *   each row: scale, softcap, mask, new maximum m, p = e^(score - m), sum l, and what the old sums shrink by;
+ *     powers are of two, m is in units of log 2, and l stays a vector until the end
  *   sums = shrink sums + p v         tiles again
  *
  * and at the end y = sums / l. With fewer than FEW rows in all (decoding), transposing would cost more than it saves:
@@ -12,7 +13,8 @@
  * Values and sums are packed beside each other, since rows of tensors often lie a power of two apart, where they would
  * push each other out of the cache.
  *
- * Scratch: kt, values [K, v_dim], sums [ROWS, v_dim], scores [ROWS, K], then m, l and shrink of each row. */
+ * Scratch: kt, values [K, v_dim], sums [ROWS, v_dim], scores [ROWS, K], l [ROWS, lanes], then m, the m before and
+ * shrink of each row. */
 #include "kernels/attention/window.h"
 #include "kernels/copy/copy.h"
 #include "kernels/simd/math.h"
@@ -32,8 +34,12 @@ typedef struct work {
   const float *mask[ROWS];
   float *y[ROWS];
   attention_window window[ROWS];
-  float *kt, *values, *acc, *scores, *max, *sum, *shrink;
+  bool plain;   /* scores are to be scaled alone */
+  float factor; /* of scores, as they are left by finish_scores, to log 2 */
+  float *kt, *values, *acc, *scores, *sum, *max, *old, *shrink;
 } work;
+
+#define LOG2E 1.44269504f
 
 static void work_init(work *w, const attention_shape *s, const attention_tensors *t, int64_t b, int64_t g,
                       int64_t begin, int64_t end, float *scratch) {
@@ -43,18 +49,23 @@ static void work_init(work *w, const attention_shape *s, const attention_tensors
   w->values = w->kt + s->head_dim * K;
   w->acc = w->values + s->v_dim * K;
   w->scores = w->acc + s->v_dim * ROWS;
-  w->max = w->scores + ROWS * K;
-  w->sum = w->max + ROWS;
-  w->shrink = w->sum + ROWS;
+  w->sum = w->scores + ROWS * K;
+  w->max = w->sum + ROWS * VF_LANES;
+  w->old = w->max + ROWS;
+  w->shrink = w->old + ROWS;
+  w->plain = !s->mask && !(s->softcap > 0) && s->scale > 0;
+  w->factor = w->plain ? s->scale * LOG2E : LOG2E;
+  int64_t h = g * (s->q_heads / s->kv_heads) + begin / s->q_len, i = begin % s->q_len;
   for (int64_t r = 0; r < w->n_rows; r++) {
-    int64_t h = g * (s->q_heads / s->kv_heads) + (begin + r) / s->q_len, i = (begin + r) % s->q_len;
     w->q[r] = t->q.data + b * t->q.batch + h * t->q.head + i * t->q.row;
     w->mask[r] = s->mask ? s->mask + b * s->mask_batch + h * s->mask_head + i * s->mask_q : NULL;
     w->y[r] = t->y + b * t->y_batch + h * t->y_head + i * t->y_row;
     w->window[r] = attention_window_of(s, b, i);
-    w->max[r] = -INFINITY, w->sum[r] = 0;
+    if (++i == s->q_len) i = 0, h++;
   }
-  for (int64_t i = 0; i < w->n_rows * s->v_dim; i++) w->acc[i] = 0;
+  for (int64_t r = 0; r < ROWS; r++) w->max[r] = -INFINITY;
+  for (int64_t k = 0; k < w->n_rows * VF_LANES; k++) w->sum[k] = 0;
+  for (int64_t k = 0; k < w->n_rows * s->v_dim; k++) w->acc[k] = 0;
 }
 
 /* scores[row .. row + rows][column .. ] for `vectors` vectors of keys. */
@@ -114,12 +125,15 @@ static void scores_by_dots(const work *w, const float *k, int64_t k_row, int64_t
   }
 }
 
-/* Scale, softcap, mask and window of one row's scores; their maximum. first is the block's first key. */
-VF_WORD float finish_scores(const work *w, int64_t row, int64_t first, int64_t n_keys) {
+VF_WORD float highest(vf max) { return vm_any(vf_unordered(max, max)) ? NAN : vf_hmax(max); }
+
+/* Softcap, mask and window of one row's scores, and their scale unless they are plain; their maximum. first is the
+ * block's first key. */
+static float finish_scores(const work *w, int64_t row, int64_t first, int64_t n_keys) {
   const attention_shape *s = w->s;
   float *scores = w->scores + row * K;
   const float *mask = w->mask[row] ? w->mask[row] + first * s->mask_k : NULL;
-  const vf scale = vf_set1(s->scale), minus_infinity = vf_set1(-INFINITY);
+  const vf scale = vf_set1(w->plain ? 1 : s->scale), minus_infinity = vf_set1(-INFINITY);
   float gathered[K];
   if (mask && s->mask_k != 1) {
     for (int64_t j = 0; j < n_keys; j++) gathered[j] = mask[j * s->mask_k];
@@ -140,29 +154,64 @@ VF_WORD float finish_scores(const work *w, int64_t row, int64_t first, int64_t n
     vf_store(scores + j, x);
     max = vf_max_nan(max, x);
   }
-  return vm_any(vf_unordered(max, max)) ? NAN : vf_hmax(max);
+  return highest(max);
 }
 
-/* Scores to p, in place; m, l and the factor by which what was summed so far shrinks. */
-VF_WORD void soften_row(const work *w, int64_t row, int64_t first, int64_t n_keys) {
-  float *p = w->scores + row * K, block_max = finish_scores(w, row, first, n_keys), old = w->max[row];
-  float max = block_max > old || block_max != block_max ? block_max : old;
-  if (old != old) max = old;
-  w->max[row] = max;
-  w->shrink[row] = 1;
-  if (max == -INFINITY) { /* nothing seen yet */
+/* The same for plain scores of keys that the row sees all. */
+VF_WORD float highest_score(const float *scores) {
+  vf max = vf_load(scores);
+  for (int64_t j = VF_LANES; j < K; j += VF_LANES) max = vf_max_nan(max, vf_load(scores + j));
+  return highest(max);
+}
+
+/* 2^t for t <= 127, to 1e-7; where it would be less than the least normal number, 0. NaN stays. The polynomial
+ * interpolates 2^f on [-1/2, 1/2] at Chebyshev nodes. */
+VF_WORD vf exp2_flush(vf t) {
+  const vf least = vf_set1(-126.0f);
+  vf y = vf_max(least, t), n = vf_round(y), f = vf_sub(y, n);
+  vf p = vf_fma(vf_set1(1.33908634e-3f), f, vf_set1(9.67603192e-3f));
+  p = vf_fma(p, f, vf_set1(5.55035711e-2f));
+  p = vf_fma(p, f, vf_set1(0.240221075f));
+  p = vf_fma(p, f, vf_set1(0.693147188f));
+  p = vf_fma(p, f, vf_set1(1.0f));
+  return vf_select(vf_lt(t, least), vf_zero(), vf_scale2_normal(p, n));
+}
+
+/* A row's scores to p, in place, and its sum; lanes past the last key hold -infinity, and become 0. */
+VF_WORD void soften_row(const work *w, int64_t row, int64_t n_keys) {
+  float *p = w->scores + row * K;
+  if (w->max[row] == -INFINITY) { /* nothing seen yet */
     for (int64_t j = 0; j < K; j++) p[j] = 0;
     return;
   }
-  const vf m = vf_set1(max);
-  vf sum = vf_zero();
-  for (int64_t j = 0; j < n_keys; j += VF_LANES) { /* lanes past the last key hold -infinity, and become 0 */
-    vf e = vf_exp_flush(vf_sub(vf_load(p + j), m));
+  const vf m = vf_set1(-w->max[row]), factor = vf_set1(w->factor);
+  vf sum = vf_mul(vf_load(w->sum + row * VF_LANES), vf_set1(w->shrink[row]));
+  for (int64_t j = 0; j < n_keys; j += VF_LANES) {
+    vf e = exp2_flush(vf_fma(vf_load(p + j), factor, m));
     vf_store(p + j, e);
     sum = vf_add(sum, e);
   }
-  if (max != old) w->shrink[row] = expf(old - max);
-  w->sum[row] = w->sum[row] * w->shrink[row] + vf_sum(sum);
+  vf_store(w->sum + row * VF_LANES, sum);
+}
+
+/* Scores to p, in place; m, l and the factor by which what was summed so far shrinks. */
+static void soften(const work *w, int64_t first, int64_t n_keys) {
+  const vf minus_infinity = vf_set1(-INFINITY);
+  for (int64_t r = 0; r < w->n_rows; r++) {
+    bool whole = w->plain && n_keys == K && w->window[r].begin <= first && w->window[r].end >= first + K;
+    float found = whole ? highest_score(w->scores + r * K) : finish_scores(w, r, first, n_keys);
+    float old = w->max[r], new = found * w->factor;
+    w->old[r] = old;
+    w->max[r] = old != old || old >= new ? old : new; /* NaN stays, and comes in */
+  }
+  for (int64_t r = 0; r < w->n_rows; r += VF_LANES) {
+    vf old = vf_load(w->old + r), new = vf_load(w->max + r);
+    vf_store(w->shrink + r, vf_select(vf_eq(new, minus_infinity), vf_set1(1.0f), exp2_flush(vf_sub(old, new))));
+  }
+  if (n_keys == K)
+    for (int64_t r = 0; r < w->n_rows; r++) soften_row(w, r, K);
+  else
+    for (int64_t r = 0; r < w->n_rows; r++) soften_row(w, r, n_keys);
 }
 
 /* sums = shrink sums + p v for `rows` rows and `vectors` vectors of values, or one of `count` values. */
@@ -217,7 +266,7 @@ static void block(const attention_shape *s, const attention_tensors *t, int64_t 
   for (int64_t key = first / K * K; key < last; key += K) {
     int64_t n_keys = last - key < K ? last - key : K, row = 0;
     (few ? scores_by_dots : scores_by_tiles)(&w, k + key * t->k.row, t->k.row, n_keys);
-    for (int64_t r = 0; r < w.n_rows; r++) soften_row(&w, r, key, n_keys);
+    soften(&w, key, n_keys);
     const float *values = v + key * t->v.row;
     int64_t v_row = t->v.row;
     if (w.n_rows > TILE_ROWS && v_row != s->v_dim) {
@@ -229,7 +278,7 @@ static void block(const attention_shape *s, const attention_tensors *t, int64_t 
     for (; row < w.n_rows; row++) value_rows(&w, 1, row, values, v_row, n_keys);
   }
   for (int64_t r = 0; r < w.n_rows; r++) {
-    const vf factor = vf_set1(w.max[r] == -INFINITY ? 0 : 1.0f / w.sum[r]);
+    const vf factor = vf_set1(w.max[r] == -INFINITY ? 0 : 1.0f / vf_sum(vf_load(w.sum + r * VF_LANES)));
     for (int64_t e = 0; e < s->v_dim; e += VF_LANES)
       vf_store_upto(w.y[r] + e, vf_mul(vf_load_upto(w.acc + r * s->v_dim + e, s->v_dim - e), factor), s->v_dim - e);
   }
