@@ -298,6 +298,11 @@ static void gather_row(const gather_job *j, int64_t image, int64_t oy, int64_t o
   const float *from = j->x + image * g->in[0] * g->in[1] * g->xps;
   conv_valid_taps(x0, g->kernel[1], g->dilation[1], g->in[1], &t0, &t1);
   bool dense = g->xps == g->cg && g->dilation[1] == 1;
+  if (dense && t1 - t0 == g->kernel[1] && y0 >= 0 && y0 + (g->kernel[0] - 1) * g->dilation[0] < g->in[0]) {
+    const float *at = from + (y0 * g->in[1] + x0) * g->xps;
+    v->convert_runs(at, g->dilation[0] * g->in[1] * g->xps, g->kernel[0], g->kernel[1] * g->cg, g->k, to);
+    return;
+  }
   memset(to + g->k_tap * bytes, 0, (size_t)((g->k - g->k_tap) * bytes));
   for (int64_t ty = 0; ty < g->kernel[0]; ty++, to += g->kernel[1] * tap) {
     int64_t y = y0 + ty * g->dilation[0];

@@ -76,6 +76,14 @@ static void amx_tile(const gemm_bf16_tile *t, const kernel_epilogue *e) {
 }
 
 const gemm_bf16_variant gemm_bf16__amx;
-const gemm_bf16_variant gemm_bf16__amx = {
-    "gemm_bf16__amx", CPU_ISA_AVX512 | CPU_ISA_AVX512BF16 | CPU_ISA_AMX_BF16, 2, 2, 100, amx_begin, amx_end, amx_tile,
-    bf16_convert};
+const gemm_bf16_variant gemm_bf16__amx = {"gemm_bf16__amx",
+                                          CPU_ISA_AVX512 | CPU_ISA_AVX512BF16 | CPU_ISA_AMX_BF16,
+                                          0,
+                                          2,
+                                          2,
+                                          100,
+                                          amx_begin,
+                                          amx_end,
+                                          amx_tile,
+                                          bf16_convert,
+                                          bf16_convert_runs};

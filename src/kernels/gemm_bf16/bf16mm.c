@@ -62,6 +62,13 @@ static void mm_convert(const float *x, int64_t n, int64_t n_all, void *to) {
   if (n_all > n) memset(y + n, 0, (size_t)(n_all - n) * sizeof *y);
 }
 
+static void mm_convert_runs(const float *x, int64_t x_stride, int64_t runs, int64_t n, int64_t n_all, void *to) {
+  uint16_t *y = to;
+  for (int64_t r = 0; r + 1 < runs; r++, x += x_stride, y += n) mm_convert(x, n, n, y);
+  if (runs) mm_convert(x, n, n_all - (runs - 1) * n, y);
+}
+
 const gemm_bf16_variant gemm_bf16__bf16mm;
 const gemm_bf16_variant gemm_bf16__bf16mm = {
-    "gemm_bf16__bf16mm", CPU_ISA_NEON | CPU_ISA_NEON_BF16, 4, 2, 2000, NULL, NULL, mm_tile, mm_convert};
+    "gemm_bf16__bf16mm", CPU_ISA_NEON | CPU_ISA_NEON_BF16, 0, 4, 2, 2000, NULL, NULL, mm_tile, mm_convert,
+    mm_convert_runs};

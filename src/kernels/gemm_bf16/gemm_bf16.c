@@ -31,7 +31,7 @@ const gemm_bf16_variant *const *gemm_bf16_variants(size_t *ret_count) {
 const gemm_bf16_variant *gemm_bf16_best(uint32_t isa_mask) {
   size_t n, i = 0;
   const gemm_bf16_variant *const *rows = gemm_bf16_variants(&n);
-  while (i + 1 < n && (rows[i]->isa & ~isa_mask)) i++;
+  while (i + 1 < n && ((rows[i]->isa & ~isa_mask) || (rows[i]->slow_with & isa_mask))) i++;
   return rows[i];
 }
 

@@ -32,6 +32,7 @@ typedef struct gemm_bf16_tile {
 typedef struct gemm_bf16_variant {
   const char *name;
   uint32_t isa;
+  uint32_t slow_with; /* bits that tell of a processor on which the next row is faster */
   int k_group;
   int a_bytes;         /* of an element of A: 2 or 4 */
   int step_cycles;     /* a step of 32 k of a whole tile, about: for choices */
@@ -40,6 +41,8 @@ typedef struct gemm_bf16_variant {
   void (*tile)(const gemm_bf16_tile *t, const kernel_epilogue *e);
   /* to[0, n) = x rounded, in the form that tile reads, and zeros up to n_all. */
   void (*convert)(const float *x, int64_t n, int64_t n_all, void *to);
+  /* The same for `runs` pieces of n, x_stride floats apart, which come to stand one after another. */
+  void (*convert_runs)(const float *x, int64_t x_stride, int64_t runs, int64_t n, int64_t n_all, void *to);
 } gemm_bf16_variant;
 
 /* All rows that were built, best first; the last needs no ISA. */

@@ -67,6 +67,13 @@ static void widen_convert(const float *x, int64_t n, int64_t n_all, void *to) {
   if (n_all > n) memset(y + n, 0, (size_t)(n_all - n) * sizeof *y);
 }
 
+static void widen_convert_runs(const float *x, int64_t x_stride, int64_t runs, int64_t n, int64_t n_all, void *to) {
+  float *y = to;
+  for (int64_t r = 0; r + 1 < runs; r++, x += x_stride, y += n) widen_convert(x, n, n, y);
+  if (runs) widen_convert(x, n, n_all - (runs - 1) * n, y);
+}
+
 const gemm_bf16_variant GEMM_BF16_VARIANT;
-const gemm_bf16_variant GEMM_BF16_VARIANT = {GEMM_BF16_NAME, GEMM_BF16_ISA, 2, 4, 20000 / VF_LANES, NULL, NULL,
-                                             widen_tile,     widen_convert};
+const gemm_bf16_variant GEMM_BF16_VARIANT = {GEMM_BF16_NAME,    GEMM_BF16_ISA, 0,    2,          4,
+                                             20000 / VF_LANES,  NULL,          NULL, widen_tile, widen_convert,
+                                             widen_convert_runs};
