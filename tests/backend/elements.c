@@ -26,7 +26,14 @@ static void test_rearrange(void) {
       {"x = in f32[2x3]; y = Pad-2 x pads=[1,0,0,2] value=1.5; out y", "pad", 0},
       {"x = in f32[2x3]; p = i64[4] 0 1 0 1; v = in f32[] 3; y = Pad-13 x p v; out y", "pad", 0},
       {"x = in f32[2x3]; p = i64[4] 0 -3 0 2; y = Pad-13 x p; out y", "pad", 0},
-      {"x = in f32[2x5]; p = i64[4] 0 2 0 1; y = Pad-13 x p mode='reflect'; out y", "~pad", 0},
+      {"x = in f32[2x5]; p = i64[4] 0 2 0 1; y = Pad-13 x p mode='reflect'; out y", "pad", 0},
+      {"x = in f32[3x4x5]; p = i64[6] 2 3 4 1 0 4; y = Pad-13 x p mode='reflect'; out y", "pad", 0},
+      {"x = in f16[3x4x5]; p = i64[6] 1 5 2 6 0 9; y = Pad-13 x p mode='edge'; out y", "pad", 0},
+      {"x = in f32[3x4x5]; p = i64[6] 3 0 2 1 4 5; y = Pad-19 x p mode='wrap'; out y", "pad", 0},
+      {"x = in f32[2x3]; y = Pad-2 x pads=[0,1,1,2] mode='reflect'; out y", "pad", 0},
+      /* more than there is of the input; cut */
+      {"x = in f32[2x3]; p = i64[4] 0 4 0 0; y = Pad-19 x p mode='wrap'; out y", "~pad", 0},
+      {"x = in f32[2x3]; p = i64[4] 0 -1 0 2; y = Pad-13 x p mode='edge'; out y", "~pad", 0},
   };
   NET_CASES(cases);
 }

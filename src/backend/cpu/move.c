@@ -14,6 +14,8 @@ typedef struct transpose_state {
   int perm[LEDGE_MAX_RANK], rank;
   int64_t dims[2][LEDGE_MAX_RANK], strides[2][LEDGE_MAX_RANK]; /* of the input and of the output */
   bool still, window; /* still: only dims of 1 move, the bytes stay as they are; window: not both are dense */
+  kernel_parts parts; /* where still: the output is all of the input */
+  int64_t at, width;
 } transpose_state;
 
 static ledge_status transpose_run(op_ctx *c) {
@@ -35,6 +37,7 @@ static bool transpose_window(void *state, int operand, int64_t row, int64_t stri
   (void)scratch_bytes;
   transpose_state *s = state;
   int64_t strides[LEDGE_MAX_RANK];
+  if (!stride) return true; /* then this step goes */
   if (!cpu_window_strides(s->rank, s->dims[operand < 0], row, stride, strides)) return false;
   memcpy(s->strides[operand < 0], strides, sizeof strides);
   s->window = true;
@@ -64,7 +67,11 @@ static ledge_status transpose_prepare(const kernel_request *r, kernel *ret, ledg
     memcpy(s->dims[k], t->dims, (size_t)t->rank * sizeof *t->dims);
     shape_strides(t->rank, t->dims, s->strides[k]);
   }
-  *ret = (kernel){transpose_run, s, 0, "transpose", 0, .window = transpose_window};
+  s->at = 0;
+  s->width = tensor_elements(x);
+  s->parts = (kernel_parts){0, 1, 1, s->width, &s->at, &s->width};
+  *ret =
+      (kernel){transpose_run, s, 0, "transpose", 0, .window = transpose_window, .parts = s->still ? &s->parts : NULL};
   return LEDGE_OK;
 }
 

@@ -1,5 +1,5 @@
-/* backend/cpu/rearrange: operators that place whole elements by a rule of their own: Where, Tile, Pad with a constant,
- * DepthToSpace and SpaceToDepth. */
+/* backend/cpu/rearrange: operators that place whole elements by a rule of their own: Where, Tile, Pad, DepthToSpace and
+ * SpaceToDepth. */
 #include "backend/cpu/rows.h"
 #include "base/error.h"
 #include "kernels/copy/copy.h"
@@ -110,6 +110,7 @@ typedef struct pad_state {
   int64_t before[LEDGE_MAX_RANK], kept[LEDGE_MAX_RANK];   /* where the input begins in the output, and how much of it */
   int64_t src[LEDGE_MAX_RANK], dst[LEDGE_MAX_RANK], skip; /* skip: elements of the input that are cut in front */
   double value;                                           /* before version 11 */
+  int step; /* along the input, of borders made of its elements: -1 reflect, 0 edge, 1 wrap */
 } pad_state;
 
 static ledge_status pad_run(op_ctx *c) {
@@ -142,6 +143,46 @@ static ledge_status pad_run(op_ctx *c) {
   return LEDGE_OK;
 }
 
+/* Borders made of the input's own elements: what is kept is copied first, then each axis, from the last, gets its two
+ * borders from what stands in the output by then, all of it along the later axes. */
+static ledge_status pad_run_own(op_ctx *c) {
+  const pad_state *s = c->kernel;
+  tensor *y = op_out(c, 0);
+  size_t bytes = dtype_bytes(y->dtype);
+  int64_t dims[LEDGE_MAX_RANK], from[LEDGE_MAX_RANK], at = 0;
+  memcpy(dims, s->kept, sizeof dims);
+  memcpy(from, s->dst, sizeof from);
+  for (int i = 0; i < y->rank; i++) at += s->before[i] * s->dst[i];
+  copy_strided(bytes, y->rank, s->kept, op_in(c, 0)->data, s->src, (char *)y->data + (size_t)at * bytes, s->dst,
+               c->pool);
+  for (int i = y->rank - 1; i >= 0; i--) {
+    int64_t b = s->before[i], n = s->kept[i], end = b + n;
+    at -= b * s->dst[i]; /* the axes before this one: where what is kept of them begins */
+    char *base = (char *)y->data + (size_t)at * bytes;
+    const int64_t first[2] = {s->step < 0 ? 2 * b : s->step ? n : b, s->step < 0 ? end - 2 : s->step ? b : end - 1};
+    from[i] = s->step * s->dst[i];
+    for (int k = 0; k < 2; k++) {
+      dims[i] = k ? y->dims[i] - end : b;
+      if (dims[i])
+        copy_strided(bytes, y->rank, dims, base + (size_t)(first[k] * s->dst[i]) * bytes, from,
+                     base + (size_t)((k ? end : 0) * s->dst[i]) * bytes, s->dst, c->pool);
+    }
+    dims[i] = y->dims[i];
+    from[i] = s->dst[i];
+  }
+  return LEDGE_OK;
+}
+
+/* Can each border be taken in one piece? */
+static bool pad_is_simple(const pad_state *s, const pad_plan *p, int rank) {
+  for (int i = 0; i < rank; i++) {
+    int64_t most = p->mode == PAD_REFLECT ? s->kept[i] - 1 : p->mode == PAD_WRAP ? s->kept[i] : INT64_MAX;
+    if (p->before[i] < 0 || p->after[i] < 0 || p->before[i] > most || p->after[i] > most || s->kept[i] < 1)
+      return false;
+  }
+  return true;
+}
+
 static ledge_status pad_prepare(const kernel_request *r, kernel *ret, ledge_error *error) {
   op_ctx *c = r->ctx;
   const tensor *x = op_in(c, 0), *y = op_out(c, 0);
@@ -151,7 +192,6 @@ static ledge_status pad_prepare(const kernel_request *r, kernel *ret, ledge_erro
     if (i != 2 && op_has(c, i) && !cpu_constant(r, i)) return LEDGE_OK;
   if (c->node->version < 11 && x->dtype != LEDGE_F32) return LEDGE_OK;
   TRY(pad_plan_make(c, &p));
-  if (p.mode != PAD_CONSTANT) return LEDGE_OK;
   pad_state *s = cpu_state(r, sizeof *s, error);
   if (!s) return LEDGE_ERROR_MEMORY;
   s->value = op_float(c, "value", 0);
@@ -163,7 +203,9 @@ static ledge_status pad_prepare(const kernel_request *r, kernel *ret, ledge_erro
     s->kept[i] = y->dims[i] - s->before[i] - (p.after[i] > 0 ? p.after[i] : 0);
     s->skip += cut * s->src[i];
   }
-  *ret = (kernel){pad_run, s, 0, "pad", 0};
+  s->step = p.mode == PAD_REFLECT ? -1 : p.mode == PAD_WRAP;
+  if (p.mode != PAD_CONSTANT && !pad_is_simple(s, &p, x->rank)) return LEDGE_OK;
+  *ret = (kernel){p.mode == PAD_CONSTANT ? pad_run : pad_run_own, s, 0, "pad", 0};
   return LEDGE_OK;
 }
 

@@ -33,8 +33,28 @@ COPY_INLINE void tile_8_4x4(const copy_u64 *src, int64_t src_row, copy_u64 *dst,
 
 COPY_TRANSPOSE(small_4, copy_u32, 4, copy_tile_4_4x4)
 COPY_TRANSPOSE(large_4, copy_u32, 8, tile_4_8x8)
+
+COPY_INLINE void zip3_4(const copy_u32 *src, int64_t src_row, copy_u32 *dst) {
+  __m256 x = _mm256_loadu_ps((const float *)(const void *)src);
+  __m256 y = _mm256_loadu_ps((const float *)(const void *)(src + src_row));
+  __m256 z = _mm256_loadu_ps((const float *)(const void *)(src + 2 * src_row));
+  __m256 xy = _mm256_shuffle_ps(x, y, 0x88), yz = _mm256_shuffle_ps(y, z, 0xdd), zx = _mm256_shuffle_ps(z, x, 0xd8);
+  __m256 a = _mm256_shuffle_ps(xy, zx, 0x88), b = _mm256_shuffle_ps(yz, xy, 0xd8), c = _mm256_shuffle_ps(zx, yz, 0xdd);
+  float *to = (float *)(void *)dst; /* the low halves are pixels 0 to 3, the high ones 4 to 7 */
+  _mm_storeu_ps(to, _mm256_castps256_ps128(a));
+  _mm_storeu_ps(to + 4, _mm256_castps256_ps128(b));
+  _mm_storeu_ps(to + 8, _mm256_castps256_ps128(c));
+  _mm_storeu_ps(to + 12, _mm256_extractf128_ps(a, 1));
+  _mm_storeu_ps(to + 16, _mm256_extractf128_ps(b, 1));
+  _mm_storeu_ps(to + 20, _mm256_extractf128_ps(c, 1));
+}
+COPY_PLANES(planes_4, 8, zip3_4)
+
 static void transpose_4(int64_t rows, int64_t cols, const void *src, int64_t src_row, void *dst, int64_t dst_row) {
-  (rows < 8 || cols < 8 ? small_4 : large_4)(rows, cols, src, src_row, dst, dst_row);
+  if (rows == 3 && dst_row == 3)
+    planes_4(cols, src, src_row, dst);
+  else
+    (rows < 8 || cols < 8 ? small_4 : large_4)(rows, cols, src, src_row, dst, dst_row);
 }
 COPY_TRANSPOSE(transpose_1, copy_u8, 16, copy_tile_1_16x16)
 COPY_TRANSPOSE(transpose_2, copy_u16, 8, copy_tile_2_8x8)

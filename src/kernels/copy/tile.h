@@ -47,6 +47,18 @@ typedef uint64_t copy_u64 __attribute__((aligned(1), may_alias));
     for (; i < n; i++) dst[2 * i] = a[i], dst[2 * i + 1] = b[i];            \
   }
 
+/* Three rows of `cols` elements of 4 bytes become `cols` of 3 that follow each other: SIDE at a time by ZIP3, the rest
+ * element by element. */
+#define COPY_PLANES(name, SIDE, ZIP3)                                             \
+  static void name(int64_t cols, const void *src_, int64_t src_row, void *dst_) { \
+    const copy_u32 *src = src_;                                                   \
+    copy_u32 *dst = dst_;                                                         \
+    int64_t j = 0;                                                                \
+    for (; j + (SIDE) <= cols; j += (SIDE)) ZIP3(src + j, src_row, dst + 3 * j);  \
+    for (; j < cols; j++)                                                         \
+      for (int64_t i = 0; i < 3; i++) dst[3 * j + i] = src[i * src_row + j];      \
+  }
+
 /* Tiles without vectors: a square that fits the registers. */
 #define COPY_PLAIN_TILE(name, T)                                                  \
   COPY_INLINE void name(const T *src, int64_t src_row, T *dst, int64_t dst_row) { \

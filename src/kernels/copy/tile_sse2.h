@@ -44,6 +44,16 @@ COPY_INLINE void copy_tile_4_4x4(const copy_u32 *src, int64_t src_row, copy_u32 
   for (int i = 0; i < 4; i++) copy_store(dst + i * dst_row, a[i]);
 }
 
+/* Three rows of 4, interleaved: the planes of a picture become its pixels. */
+COPY_INLINE void copy_zip3_4(const copy_u32 *src, int64_t src_row, copy_u32 *dst) {
+  __m128 x = _mm_castsi128_ps(copy_load(src)), y = _mm_castsi128_ps(copy_load(src + src_row)),
+         z = _mm_castsi128_ps(copy_load(src + 2 * src_row));
+  __m128 xy = _mm_shuffle_ps(x, y, 0x88), yz = _mm_shuffle_ps(y, z, 0xdd), zx = _mm_shuffle_ps(z, x, 0xd8);
+  copy_store(dst, _mm_castps_si128(_mm_shuffle_ps(xy, zx, 0x88)));
+  copy_store(dst + 4, _mm_castps_si128(_mm_shuffle_ps(yz, xy, 0xd8)));
+  copy_store(dst + 8, _mm_castps_si128(_mm_shuffle_ps(zx, yz, 0xdd)));
+}
+
 /* Two rows of 4, interleaved. */
 COPY_INLINE void copy_zip_4(const copy_u32 *a, const copy_u32 *b, copy_u32 *dst) {
   __m128i p = copy_load(a), q = copy_load(b);
