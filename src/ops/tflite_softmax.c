@@ -1,42 +1,12 @@
 /* ops/tflite_softmax: softmax of integers along the last dim. Of 8 bits to the same 8 bits by a table of exponentials
  * in float32; of 8 bits to 16 in fixed point (gemmlowp's exp and reciprocal); of 16 bits by tables of 513 points.
- *
- * Fixed point: Qn.m has n bits before the point; a product of Qa and Qb is one of Q(a + b), by fixed_high_mul. */
+ */
 #include "base/error.h"
 #include "ops/elementwise.h"
 #include "ops/tflite.h"
+#include "ops/tflite_fixed.h"
 
 #include <math.h>
-
-static int32_t saturate(int64_t v) { return v > INT32_MAX ? INT32_MAX : v < INT32_MIN ? INT32_MIN : (int32_t)v; }
-static int32_t shift_left(int32_t v, int by) { return saturate((int64_t)v * ((int64_t)1 << by)); }
-
-/* e^a for a in [-1/4, 0), in Q0.31: Taylor's polynomial about -1/8. */
-static int32_t exp_quarter(int32_t a) {
-  const int32_t constant = 1895147668, third = 715827883;
-  int32_t x = a + (1 << 28), x2 = fixed_high_mul(x, x), x3 = fixed_high_mul(x2, x), x4 = fixed_high_mul(x2, x2);
-  int32_t rest = fixed_shift_right(fixed_high_mul(fixed_shift_right(x4, 2) + x3, third) + x2, 1);
-  return saturate((int64_t)constant + fixed_high_mul(constant, x + rest));
-}
-
-/* e^a for a <= 0 in Q5.26, in Q0.31. */
-static int32_t exp_negative(int32_t a) {
-  static const int32_t factors[] = {1672461947, 1302514674, 790015084, 290630308, 39332535, 720401, 242};
-  if (!a) return INT32_MAX;
-  const int32_t quarter = 1 << 24;
-  int32_t part = (a & (quarter - 1)) - quarter, y = exp_quarter(shift_left(part, 5)), rest = part - a;
-  for (int i = 0; i < 7; i++) /* bit i of the quarters: 2^(i - 2) */
-    if (rest >> (24 + i) & 1) y = fixed_high_mul(y, factors[i]);
-  return y;
-}
-
-/* 1 / (1 + a) for a in [0, 1), Q0.31: Newton's steps from 48/17 - 32/17 d. */
-static int32_t reciprocal(int32_t a) {
-  int32_t half = (int32_t)(((int64_t)a + INT32_MAX + 1) / 2);
-  int32_t x = 1515870810 + fixed_high_mul(half, -1010580540);
-  for (int i = 0; i < 3; i++) x += shift_left(fixed_high_mul(x, (1 << 29) - fixed_high_mul(half, x)), 2);
-  return shift_left(x, 1);
-}
 
 static ledge_status softmax_infer(op_ctx *c) {
   const tensor *x = op_in(c, 0);
@@ -77,6 +47,11 @@ static int32_t rescaled(const fixed_softmax *f, int64_t difference) {
   return fixed_high_mul((int32_t)(uint32_t)((uint64_t)difference << f->shift), f->m);
 }
 
+static int32_t sum_up(int32_t a, int32_t b) {
+  int64_t v = (int64_t)a + b;
+  return v > INT32_MAX ? INT32_MAX : (int32_t)v;
+}
+
 static void row_fixed(const fixed_softmax *f, const tensor *x, tensor *y, int64_t at, int64_t n) {
   int64_t top = INT64_MIN;
   int32_t sum = 0; /* Q12.19 */
@@ -86,14 +61,15 @@ static void row_fixed(const fixed_softmax *f, const tensor *x, tensor *y, int64_
   }
   for (int64_t j = 0; j < n; j++) {
     int64_t d = tensor_i64(x, at + j) - top;
-    if (d >= f->least) sum = saturate((int64_t)sum + fixed_shift_right(exp_negative(rescaled(f, d)), 12));
+    if (d >= f->least) sum = sum_up(sum, fixed_shift_right(tflite_exp(32, 5, rescaled(f, d)), 12));
   }
   int room = sum ? __builtin_clz((unsigned)sum) : 31, over = 12 - room;
-  int32_t scale = reciprocal((int32_t)(((uint32_t)sum << room) - (1u << 31)));
+  int32_t scale = tflite_reciprocal(32, (int32_t)(((uint32_t)sum << room) - (1u << 31)));
   int by = over + 31 - 16;
   for (int64_t j = 0; j < n; j++) {
     int64_t d = tensor_i64(x, at + j) - top, q = -32768;
-    if (d >= f->least) q += fixed_shift_right(fixed_high_mul(scale, exp_negative(rescaled(f, d))), by > 31 ? 31 : by);
+    if (d >= f->least)
+      q += fixed_shift_right(fixed_high_mul(scale, tflite_exp(32, 5, rescaled(f, d))), by > 31 ? 31 : by);
     dtype_store_i64(y->dtype, y->data, at + j, q > 32767 ? 32767 : q);
   }
 }
