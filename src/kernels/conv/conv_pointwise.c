@@ -1,6 +1,8 @@
 /* kernels/conv/conv_pointwise: 1x1, stride 1, no padding: one matrix product a group over all pixels, in place. */
 #include "kernels/conv/conv_impl.h"
 
+#include "kernels/thin/thin.h"
+
 static gemm_f32_plan pointwise_gemm(const conv_f32_plan *plan, const conv_geometry *g) {
   return (gemm_f32_plan){
       .params = {.m = g->batch * g->x_image / g->xps,
@@ -29,6 +31,7 @@ static bool pointwise_plan(conv_f32_plan *plan) {
 static void pointwise_run(const conv_run_args *a) {
   conv_geometry g = conv_geometry_of(&a->plan->params, a->plan->gemm);
   gemm_f32_plan gemm = pointwise_gemm(a->plan, &g);
+  const thin_f32_variant *thin = thin_f32_find(a->plan->gemm, g.ng, g.k);
   for (int64_t i = 0; i < g.groups; i++) {
     gemm_f32_args args = {.m = gemm.params.m,
                           .a = a->x + i * g.cg,
@@ -39,7 +42,10 @@ static void pointwise_run(const conv_run_args *a) {
                           .residual_stride = g.rps,
                           .c = a->y + i * g.ng,
                           .c_stride = g.yps};
-    gemm_f32_run(&gemm, &args, a->scratch, a->pool);
+    if (thin && args.m > thin->mr)
+      thin_f32_run(thin, a->plan->gemm, &a->plan->params.epilogue, &args, g.ng, g.k, a->pool);
+    else
+      gemm_f32_run(&gemm, &args, a->scratch, a->pool);
   }
 }
 

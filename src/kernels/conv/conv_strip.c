@@ -9,6 +9,7 @@
  *
  * Kernel rows above or below the image are skipped, not multiplied by zeros, in tiles of one row. */
 #include "kernels/conv/conv_impl.h"
+#include "kernels/thin/thin.h"
 
 #include "base/mem.h"
 
@@ -163,6 +164,7 @@ typedef struct strip_job {
   strip_shape s;
   gemm_order order;
   int64_t block;
+  const thin_f32_variant *thin; /* for the tiles of a row that read x in place, or NULL */
 } strip_job;
 
 /* All groups and the columns of one block of one tile. */
@@ -222,6 +224,40 @@ static void strip_one(const strip_job *j, const strip_tile *t, const strip_taps 
   }
 }
 
+/* Tiles from t on that read x in place, in its row and below `most`: at least t itself, which does. */
+static int64_t strip_stretch(const strip_shape *s, const strip_tile *t, int64_t most) {
+  const conv_geometry *g = &s->g;
+  int64_t n = 1, reach = (g->kernel[2] - 1) * g->dilation[2] - g->pad[2];
+  if (most > s->row_tiles - t->column) most = s->row_tiles - t->column;
+  while (n < most && (gemm_rows_begin(&s->split, t->column + n + 1) - 1) * g->stride[2] + reach < g->in[2]) n++;
+  return n;
+}
+
+/* All columns of `count` tiles of a row, the first of which is t. */
+static void strip_thin(const strip_job *j, const strip_tile *t, const strip_taps *taps, int64_t count) {
+  const conv_run_args *a = j->args;
+  const conv_geometry *g = &j->s.g;
+  int64_t tap0 = t->z0 * g->kernel[1] + t->y0, tap1 = t->z1 > t->z0 ? (t->z1 - 1) * g->kernel[1] + t->y1 : tap0;
+  int64_t pixel = ((t->image * g->out[0] + t->oz) * g->out[1] + t->oy) * g->out[2] + t->ox; /* of a dense y */
+  int64_t big = j->s.split.n_big > t->column ? j->s.split.n_big - t->column : 0;
+  const thin_f32_panel p = {
+      .rows = j->s.split.rows,
+      .n = count,
+      .n_big = big < count ? big : count,
+      .a = a->x + t->image * g->x_image + t->iz * g->x_row[0] + t->iy * g->x_row[1] + t->ix * g->xps,
+      .a_stride = g->stride[2] * g->xps,
+      .taps = taps->offsets + tap0 * taps->per_row,
+      .n_taps = (tap1 - tap0) * taps->per_row,
+      .k_tap = taps->k_tap,
+      .b = a->packed + tap0 * g->kernel[2] * g->cg * a->plan->gemm->nr,
+      .bias = a->bias,
+      .residual = a->residual ? a->residual + pixel * g->rps : NULL,
+      .residual_stride = g->rps,
+      .c = a->y + t->image * g->y_image + t->oz * g->y_row[0] + t->oy * g->y_row[1] + t->ox * g->yps,
+      .c_stride = g->yps};
+  thin_f32_columns(j->thin, a->plan->gemm, &a->plan->params.epilogue, &p, g->k * a->plan->gemm->nr, g->ng);
+}
+
 static void strip_body(void *arg, int64_t begin, int64_t end, int worker) {
   const strip_job *j = arg;
   const strip_shape *s = &j->s;
@@ -234,6 +270,12 @@ static void strip_body(void *arg, int64_t begin, int64_t end, int worker) {
   strip_tile t = {.tile = -2};
   for (int64_t i = begin; i < end; i++, gemm_place_next(&j->order, &at)) {
     strip_tile_seek(s, &t, at.tile);
+    if (j->thin && strip_in_place(s, &t)) {
+      int64_t count = strip_stretch(s, &t, end - i);
+      strip_thin(j, &t, &in_place, count);
+      for (; count > 1; count--, i++) gemm_place_next(&j->order, &at);
+      continue;
+    }
     strip_one(j, &t, &in_place, &windowed, window + at.slot * g->kernel[0] * s->w_rows * s->w_row, &at);
   }
 }
@@ -245,6 +287,7 @@ static void strip_run_all(const conv_run_args *a) {
   job.block = gemm_block_columns(g->ng, g->k, a->plan->gemm->nr, tiles, pool_threads(a->pool));
   job.order = gemm_order_make(tiles, a->plan->layout[STRIP_RANGE], (g->ng - 1) / job.block + 1, pool_threads(a->pool),
                               g->batch * g->y_image / g->yps, g->ng);
+  if (g->groups == 1 && !job.s.pairs && job.order.blocks == 1) job.thin = thin_f32_find(a->plan->gemm, g->ng, g->k);
   int64_t macs = job.s.split.rows * job.block * g->k * g->groups;
   pool_run(a->pool, tiles * job.order.blocks, 1 + GEMM_JOB_MACS / macs, strip_body, &job);
 }

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "kernels/conv/conv_impl.h"
 #include "kernels/depthwise/depthwise.h"
+#include "kernels/thin/thin.h"
 
 #include <assert.h>
 #include <string.h>
@@ -132,6 +133,20 @@ static void product(const separable_job *j, separable_stage s, int64_t pixels, c
                     const float *residual, float *y, int64_t y_pixel) {
   const conv_f32_plan *plan = &j->plan->stage[s];
   const int64_t zero = 0, k = plan->params.channels_in, r_pixel = plan->params.residual_pixel_stride;
+  const gemm_f32_args args = {.m = pixels,
+                              .a = x,
+                              .a_stride = x_pixel,
+                              .packed_b = stage_weights(j, s),
+                              .bias = stage_bias(j, s),
+                              .residual = residual,
+                              .residual_stride = r_pixel,
+                              .c = y,
+                              .c_stride = y_pixel};
+  const thin_f32_variant *thin = thin_f32_find(plan->gemm, plan->params.channels_out, k);
+  if (thin) {
+    thin_f32_run(thin, plan->gemm, &plan->params.epilogue, &args, plan->params.channels_out, k, NULL);
+    return;
+  }
   gemm_rows split = gemm_rows_split(pixels, plan->gemm->mr);
   gemm_f32_tile t = {.a_stride = x_pixel,
                      .taps = &zero,

@@ -48,7 +48,8 @@ bool separable_f32_plan_init(separable_f32_plan *plan, const separable_f32_param
  * them: the outputs of expand and of the depthwise stage, 0 where the stage before or after it is missing. */
 bool separable_f32_wins(int64_t expanded_bytes, int64_t filtered_bytes);
 
-/* packed[i]: what conv_f32_pack made for plan->stage[i]; scratch: scratch_bytes; y may be the residual. */
+/* packed[i]: what conv_f32_pack made for plan->stage[i]; scratch: scratch_bytes; y may be the residual, but
+ * where the last activation comes before it. */
 void separable_f32_run(const separable_f32_plan *plan, const float *x, const void *const packed[SEPARABLE_STAGES],
                        float *y, const float *residual, void *scratch, pool *p);
 
