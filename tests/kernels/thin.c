@@ -38,7 +38,7 @@ static void check(const thin_f32_variant *thin, const gemm_f32_variant *v, int64
     else
       thin_f32_run(thin, v, e, &args, n, k, test_pool(i < 4 ? i : 1));
   }
-  CHECK(test_array_error(got[1].data, want.data, want.n) <= 3e-6);
+  CHECK(test_array_error(got[1].data, want.data, want.n) <= 2e-5); /* sums of up to 9, clamped at 1 */
   for (int64_t row = 0; row < m; row++) {
     int64_t at = row * c_stride;
     for (int i = 1; i < 5; i++)
