@@ -170,6 +170,8 @@ const int tfl_n_rows = sizeof tfl_rows / sizeof *tfl_rows;
 
 static const tfl_row custom_rows[] = {
     {32, "Convolution2DTransposeBias", tfl_transpose_conv_bias, ROW_INTEGER, NULL},
+    {32, "MaxPoolingWithArgmax2D", tfl_max_pool_argmax, 0, NULL},
+    {32, "MaxUnpooling2D", tfl_max_unpool, 0, NULL},
 };
 
 const tfl_row *tfl_custom_row(const char *name) {
