@@ -278,6 +278,97 @@ static void test_variable(void) {
   shut(&o);
 }
 
+/* ---- control flow ---- */
+
+static void branches_options(tb_bytes *b, uint32_t t) {
+  tb_i32(b, t, 0, 1);
+  tb_i32(b, t, 1, 2);
+}
+
+/* One operator `builtin` of a float and itself, or of an int and a constant. */
+static tb_graph step_graph(int builtin) {
+  return (tb_graph){.tensors = {{"x", TFL_FLOAT32, 1, {2}}, {"y", TFL_FLOAT32, 1, {2}}},
+                    .n_tensors = 2,
+                    .ops = {{.builtin = builtin, .n_in = 1, .in = {0}, .n_out = 1, .out = {1}}},
+                    .n_ops = 1,
+                    .inputs = {0},
+                    .n_in = 1,
+                    .outputs = {1},
+                    .n_out = 1};
+}
+
+static void test_if(void) {
+  const float x[] = {3, -4};
+  tb_graph g[3] = {
+      {.tensors = {{"c", TFL_BOOL, 0, {0}}, {"x", TFL_FLOAT32, 1, {2}}, {"y", TFL_FLOAT32, 1, {2}}},
+       .n_tensors = 3,
+       .ops = {{.builtin = 118, .n_in = 2, .in = {0, 1}, .n_out = 1, .out = {2}, .options = branches_options}},
+       .n_ops = 1,
+       .inputs = {0, 1},
+       .n_in = 2,
+       .outputs = {2},
+       .n_out = 1},
+      step_graph(59),   /* NEG */
+      step_graph(101)}; /* ABS */
+  opened o = open_graphs(g, 3);
+  for (uint8_t c = 0; c < 2; c++) {
+    give(&o, 0, &c, 1);
+    give(&o, 1, x, sizeof x);
+    const float *y = run(&o, 8);
+    CHECK_NEAR(y[0], c ? -3 : 3, 0);
+    CHECK_NEAR(y[1], 4, 0);
+  }
+  shut(&o);
+}
+
+/* While i < 5: i += 1, x += x. */
+static void test_while(void) {
+  static const int32_t five[] = {5}, one[] = {1};
+  const int32_t from[] = {2};
+  const float x[] = {1, 3};
+  tb_graph g[3] = {
+      {.tensors =
+           {{"i", TFL_INT32, 0, {0}}, {"x", TFL_FLOAT32, 1, {2}}, {"j", TFL_INT32, 0, {0}}, {"y", TFL_FLOAT32, 1, {2}}},
+       .n_tensors = 4,
+       .ops = {{.builtin = 119, .n_in = 2, .in = {0, 1}, .n_out = 2, .out = {2, 3}, .options = branches_options}},
+       .n_ops = 1,
+       .inputs = {0, 1},
+       .n_in = 2,
+       .outputs = {3},
+       .n_out = 1},
+      {.tensors = {{"i", TFL_INT32, 0, {0}},
+                   {"x", TFL_FLOAT32, 1, {2}},
+                   {"n", TFL_INT32, 0, {0}, five, 4},
+                   {"c", TFL_BOOL, 0, {0}}},
+       .n_tensors = 4,
+       .ops = {{.builtin = 58, .n_in = 2, .in = {0, 2}, .n_out = 1, .out = {3}}},
+       .n_ops = 1,
+       .inputs = {0, 1},
+       .n_in = 2,
+       .outputs = {3},
+       .n_out = 1},
+      {.tensors = {{"i", TFL_INT32, 0, {0}},
+                   {"x", TFL_FLOAT32, 1, {2}},
+                   {"n", TFL_INT32, 0, {0}, one, 4},
+                   {"j", TFL_INT32, 0, {0}},
+                   {"y", TFL_FLOAT32, 1, {2}}},
+       .n_tensors = 5,
+       .ops = {{.builtin = 0, .n_in = 2, .in = {0, 2}, .n_out = 1, .out = {3}},
+               {.builtin = 0, .n_in = 2, .in = {1, 1}, .n_out = 1, .out = {4}}},
+       .n_ops = 2,
+       .inputs = {0, 1},
+       .n_in = 2,
+       .outputs = {3, 4},
+       .n_out = 2}};
+  opened o = open_graphs(g, 3);
+  give(&o, 0, from, 4);
+  give(&o, 1, x, sizeof x);
+  const float *y = run(&o, 8);
+  CHECK_NEAR(y[0], 8, 0);
+  CHECK_NEAR(y[1], 24, 0);
+  shut(&o);
+}
+
 /* ---- wrong files ---- */
 
 static tb_graph small(void) {
@@ -330,6 +421,12 @@ static void test_wrong(void) {
   refused(tb_model(&g, 1), "MyOwn");
   g = small(), g.ops[0] = (tb_op){.builtin = 129, .options = self_options};
   refused(tb_model(&g, 1), "makes");
+  tb_graph loop[2] = {step_graph(59), step_graph(59)}; /* a branch that holds itself */
+  loop[0].ops[0] =
+      (tb_op){.builtin = 118, .n_in = 2, .in = {0, 0}, .n_out = 1, .out = {1}, .options = branches_options};
+  loop[0].tensors[0].type = TFL_BOOL, loop[0].tensors[1].type = TFL_BOOL;
+  loop[1] = loop[0];
+  refused(tb_model(loop, 2), "calls itself");
   tb_bytes b = tb_model(&(tb_graph){0}, 0);
   refused(b, "no graph");
 }
@@ -376,4 +473,5 @@ static void test_memory(void) {
 
 TEST_MAIN({"conv", test_conv}, {"constants", test_constants}, {"strided_slice", test_strided_slice},
           {"integer_product", test_integer_product}, {"integer_sum", test_integer_sum}, {"variable", test_variable},
-          {"wrong", test_wrong}, {"damaged", test_damaged}, {"memory", test_memory})
+          {"if", test_if}, {"while", test_while}, {"wrong", test_wrong}, {"damaged", test_damaged},
+          {"memory", test_memory})

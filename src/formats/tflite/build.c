@@ -54,8 +54,8 @@ value_id tfl_constant(tfl_op *o, const tensor *t) {
 static void name_constant(tfl_op *o, tfl_tensor *t) {
   size_t size = strlen(t->name);
   int32_t held;
-  if (!size || hash_get(&o->s->names, t->name, size, &held)) return;
-  if (hash_put(&o->s->names, t->name, size, t->value) == HASH_NO_MEMORY) {
+  if (!size || hash_get(o->s->names, t->name, size, &held)) return;
+  if (hash_put(o->s->names, t->name, size, t->value) == HASH_NO_MEMORY) {
     out_of_memory(o, size, "a name");
     return;
   }

@@ -360,8 +360,8 @@ static ledge_status name_value(tfl_scope *s, value_id v, tfl_tensor *t) {
   graph_value *gv = &s->g->values[v];
   int32_t held;
   size_t size = strlen(t->name);
-  if (!size || strncmp(gv->name, "ledge.", 6) || hash_get(&s->names, t->name, size, &held)) return LEDGE_OK;
-  if (hash_put(&s->names, t->name, size, v) == HASH_NO_MEMORY) return error_memory(s->in->error, size, "a name");
+  if (!size || strncmp(gv->name, "ledge.", 6) || hash_get(s->names, t->name, size, &held)) return LEDGE_OK;
+  if (hash_put(s->names, t->name, size, v) == HASH_NO_MEMORY) return error_memory(s->in->error, size, "a name");
   gv->name = t->name;
   return LEDGE_OK;
 }
@@ -415,17 +415,6 @@ static ledge_status open_subgraph(tfl_in *in, int index, fb_table *ret) {
   return fb_at(&in->root, &in->subgraphs, (uint32_t)index, "a subgraph", ret);
 }
 
-ledge_status tfl_subgraph_counts(tfl_in *in, int index, int *n_in, int *n_out) {
-  fb_table t;
-  fb_vector ins, outs;
-  TRY(open_subgraph(in, index, &t));
-  TRY(fb_vec(&t, SUBGRAPH_INPUTS, 4, "a subgraph's inputs", &ins));
-  TRY(fb_vec(&t, SUBGRAPH_OUTPUTS, 4, "a subgraph's outputs", &outs));
-  *n_in = (int)ins.count;
-  *n_out = (int)outs.count;
-  return LEDGE_OK;
-}
-
 static ledge_status read_tensors(tfl_scope *s) {
   fb_vector list;
   TRY(fb_vec(&s->table, SUBGRAPH_TENSORS, 4, "a subgraph's tensors", &list));
@@ -469,11 +458,11 @@ static graph_type declared_type(const tfl_tensor *t, bool open) {
 static ledge_status add_value(tfl_scope *s, const char *name, const tfl_tensor *t, bool open, value_id *ret) {
   int32_t held;
   size_t size = strlen(name);
-  bool taken = !size || hash_get(&s->names, name, size, &held);
+  bool taken = !size || hash_get(s->names, name, size, &held);
   *ret = graph_add_value(s->g, taken ? NULL : name);
   if (*ret == VALUE_ABSENT) return error_memory(s->in->error, sizeof(graph_value), "a value");
   if (t) s->g->values[*ret].type = declared_type(t, open);
-  if (!taken && hash_put(&s->names, s->g->values[*ret].name, size, *ret) == HASH_NO_MEMORY)
+  if (!taken && hash_put(s->names, s->g->values[*ret].name, size, *ret) == HASH_NO_MEMORY)
     return error_memory(s->in->error, size, "a name");
   return LEDGE_OK;
 }
@@ -546,9 +535,11 @@ static ledge_status fill_subgraph(tfl_scope *s, const value_id *args, int n_args
   return LEDGE_OK;
 }
 
-ledge_status tfl_read_subgraph(tfl_in *in, tfl_scope *outer, int index, graph *g, const value_id *args, int n_args,
-                               value_id *outs, int n_outs) {
-  tfl_scope s = {.in = in, .outer = outer, .g = g};
+ledge_status tfl_read_subgraph(tfl_in *in, tfl_scope *outer, int index, graph *g, hash *names, const value_id *args,
+                               int n_args, value_id *outs, int n_outs) {
+  hash own;
+  hash_init(&own);
+  tfl_scope s = {.in = in, .outer = outer, .g = g, .names = names ? names : &own};
   TRY(open_subgraph(in, index, &s.table));
   if (in->depth == TFL_MAX_DEPTH || in->called[index])
     return error_set_at(in->error, LEDGE_ERROR_LIMIT, s.table.at,
@@ -559,7 +550,7 @@ ledge_status tfl_read_subgraph(tfl_in *in, tfl_scope *outer, int index, graph *g
   ledge_status status = fill_subgraph(&s, args, n_args, outs, n_outs);
   in->called[index] = false;
   in->depth--;
-  hash_deinit(&s.names);
+  hash_deinit(&own);
   return status ? error_prefix(in->error, status, "subgraph %d", index) : LEDGE_OK;
 }
 
@@ -624,7 +615,7 @@ static ledge_status read_model(tfl_in *in) {
   TRY(tfl_name(in, &text, "a subgraph's name", &name));
   m->graph = graph_create(m, NULL, *name ? name : "main");
   if (!m->graph) return error_memory(in->error, sizeof *m->graph, "a graph");
-  TRY(tfl_read_subgraph(in, NULL, 0, m->graph, NULL, 0, NULL, 0));
+  TRY(tfl_read_subgraph(in, NULL, 0, m->graph, NULL, NULL, 0, NULL, 0));
   TRY(tfl_finish_states(in));
   TRY(tfl_read_metadata(in, add_property));
   TRY(graph_sort(m->graph, in->error));

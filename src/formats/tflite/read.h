@@ -84,7 +84,7 @@ struct tfl_scope {
   tfl_scope *outer;
   fb_table table;
   graph *g;
-  hash names; /* of g's values */
+  hash *names; /* of g's values */
   int n_tensors, n_operators;
   tfl_tensor *tensors;
 };
@@ -131,10 +131,10 @@ ledge_status tfl_name(tfl_in *in, const fb_vector *v, const char *what, const ch
 ledge_status tfl_read_tensor(tfl_in *in, const fb_table *table, tfl_tensor *t);
 /* A buffer's bytes. */
 ledge_status tfl_buffer(tfl_in *in, uint32_t index, fb_vector *ret);
-/* Reads subgraph `index` into g: its inputs are args[n_args]. outs[n_outs] are its outputs. */
-ledge_status tfl_read_subgraph(tfl_in *in, tfl_scope *outer, int index, graph *g, const value_id *args, int n_args,
-                               value_id *outs, int n_outs);
-ledge_status tfl_subgraph_counts(tfl_in *in, int index, int *n_in, int *n_out);
+/* Reads subgraph `index` into g: its inputs are args[n_args]. outs[n_outs] are its outputs. names: those that g has
+ * already; NULL: none. */
+ledge_status tfl_read_subgraph(tfl_in *in, tfl_scope *outer, int index, graph *g, hash *names, const value_id *args,
+                               int n_args, value_id *outs, int n_outs);
 /* The state of that name, made where there is none. */
 ledge_status tfl_find_state(tfl_in *in, const char *name, bool is_resource, int *ret);
 

@@ -10,6 +10,8 @@
 
 enum { BUILTIN_CALL_ONCE = 129, BUILTIN_VAR_HANDLE = 142, BUILTIN_ASSIGN_VARIABLE = 144 };
 
+#define WITHIN "a variable within a branch or a loop, which ledge does not support"
+
 /* ---- by name ---- */
 
 static ledge_status handle_name(tfl_in *in, const fb_table *options, const char **ret) {
@@ -30,8 +32,9 @@ static ledge_status handle_name(tfl_in *in, const fb_table *options, const char 
 void tfl_var_handle(tfl_op *o) {
   const char *name = NULL;
   int at;
-  if (o->n_out != 1 || o->outputs[0] < 0) {
-    tfl_bad(o, "it makes no handle");
+  if (o->s->outer) tfl_refuse(o, WITHIN);
+  if (!o->status && (o->n_out != 1 || o->outputs[0] < 0)) tfl_bad(o, "it makes no handle");
+  if (o->status) {
     return;
   }
   o->status = handle_name(o->in, &o->options, &name);
@@ -45,7 +48,8 @@ int tfl_state_of(tfl_op *o, int i) {
     return -1;
   }
   tfl_tensor *t = &o->s->tensors[o->inputs[i]];
-  if (t->state < 0 && t->is_variable) {
+  if (o->s->outer && t->is_variable) tfl_refuse(o, WITHIN);
+  if (!o->status && t->state < 0 && t->is_variable) {
     char *name = NULL;
     size_t size = strlen(t->name) + 32;
     o->status = tfl_alloc(o->in, size, 1, "a variable's name", &name);
@@ -53,7 +57,7 @@ int tfl_state_of(tfl_op *o, int i) {
     snprintf(name, size, "%s#%d.%d", t->name, o->in->depth, (int)o->inputs[i]);
     o->status = tfl_find_state(o->in, name, false, &t->state);
   }
-  if (t->state < 0) tfl_bad(o, "input %d, '%.100s', is no variable", i, t->name);
+  if (!o->status && t->state < 0) tfl_bad(o, "input %d, '%.100s', is no variable", i, t->name);
   return o->status ? -1 : t->state;
 }
 
@@ -191,7 +195,9 @@ ledge_status tfl_finish_states(tfl_in *in) {
   model *m = in->m;
   graph *g = m->graph;
   const tensor **list;
-  tfl_scope s = {.in = in, .g = g};
+  hash names;
+  hash_init(&names);
+  tfl_scope s = {.in = in, .g = g, .names = &names};
   tfl_op o = {.in = in, .s = &s};
   int n = 0;
   TRY(tfl_alloc(in, (size_t)in->n_states, sizeof *list, "variables", &list));
