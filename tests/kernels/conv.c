@@ -490,6 +490,29 @@ static void test_acts(void) {
   }
 }
 
+static void test_candidates(void) {
+  static const conv_case cases[] = {
+      {.rank = 2, .in = {14, 14}, .kernel = {3, 3}, .pad0 = {1, 1}, .pad1 = {1, 1}, .channels_in = 64, .groups = 1},
+      {.rank = 2, .in = {14, 14}, .kernel = {3, 3}, .stride = {2, 2}, .channels_in = 64, .groups = 1},
+      {.rank = 2, .in = {14, 14}, .kernel = {1, 1}, .channels_in = 64, .groups = 1},
+      {.rank = 2, .in = {14, 14}, .kernel = {3, 3}, .channels_in = 64, .groups = 64}};
+  static const int want[] = {4, 2, 1, 1};
+  for (int i = 0; i < 4; i++) {
+    conv_case c = cases[i];
+    c.batch = 1, c.channels_out = 64;
+    conv_f32_params p = params_of(&c);
+    conv_candidate found[CONV_ALGO_COUNT];
+    int n = conv_f32_candidates(&p, cpu_isa_available(), found);
+    CHECK(n == want[i] && found[0].algo == conv_f32_choose(&p, cpu_isa_available()));
+    for (int k = 0; k < n; k++) {
+      conv_f32_plan plan;
+      p.algo = found[k].algo;
+      CHECK(found[k].cycles > 0 && (k == 0 || found[k].cycles >= found[k - 1].cycles));
+      CHECK(conv_f32_plan_init(&plan, &p, cpu_isa_available()) && plan.params.algo == p.algo);
+    }
+  }
+}
+
 static void test_limits(void) {
   conv_f32_plan plan;
   conv_f32_params good = {.rank = 1,
@@ -519,4 +542,4 @@ static void test_limits(void) {
 }
 
 TEST_MAIN({"3x3", test_3x3}, {"shapes", test_shapes}, {"groups", test_groups}, {"depthwise", test_depthwise},
-          {"acts", test_acts}, {"limits", test_limits})
+          {"acts", test_acts}, {"candidates", test_candidates}, {"limits", test_limits})

@@ -51,21 +51,40 @@ static double winograd_cycles(const conv_geometry *g, const gemm_f32_variant *v,
          tiles * vectors * transform + weight_cycles(bytes, blocks);
 }
 
-conv_algo conv_f32_choose(const conv_f32_params *params, uint32_t isa_mask) {
+/* Puts a candidate where it belongs: the cheapest first, the earlier of equal ones. */
+static int insert(conv_candidate *c, int n, conv_algo algo, double cycles) {
+  int i = n;
+  for (; i > 0 && c[i - 1].cycles > cycles; i--) c[i] = c[i - 1];
+  c[i] = (conv_candidate){algo, cycles};
+  return n + 1;
+}
+
+int conv_f32_candidates(const conv_f32_params *params, uint32_t isa_mask, conv_candidate ret[CONV_ALGO_COUNT]) {
   conv_f32_params p = *params;
   if (!p.x_pixel_stride) p.x_pixel_stride = p.channels_in;
   if (!p.y_pixel_stride) p.y_pixel_stride = p.channels_out;
   if (!p.residual_pixel_stride) p.residual_pixel_stride = p.channels_out;
-  if (conv_pointwise_fits(&p)) return CONV_POINTWISE;
-  if (conv_depthwise_fits(&p)) return CONV_DEPTHWISE;
   const gemm_f32_variant *v = gemm_f32_best(isa_mask);
   conv_geometry g = conv_geometry_of(&p, v);
   double bytes = (double)(g.k * g.panels * g.groups * v->nr) * 4;
-  double best = strip_cycles(&g, v), other = gather_cycles(&g, v);
-  conv_algo algo = other < best ? CONV_GATHER : CONV_STRIP;
-  best = (other < best ? other : best) + weight_cycles(bytes, 1);
-  if (!conv_winograd_fits(&p)) return algo;
-  double cycles2 = 1.1 * winograd_cycles(&g, v, 2), cycles4 = 1.1 * winograd_cycles(&g, v, 4);
-  if (cycles2 < best) algo = CONV_WINOGRAD2, best = cycles2;
-  return cycles4 < best ? CONV_WINOGRAD4 : algo;
+  if (conv_pointwise_fits(&p)) { /* the others do the same, and copy or look for edges besides */
+    double pixels = (double)(g.batch * g.out[0] * g.out[1] * g.out[2]);
+    double cycles = product_cycles(pixels / v->mr, v->mr, (double)g.k, (double)(g.panels * g.groups));
+    return insert(ret, 0, CONV_POINTWISE, cycles + weight_cycles(bytes, 1));
+  }
+  if (conv_depthwise_fits(&p)) { /* the others multiply by as many zeros as a vector has lanes */
+    double vectors = (double)(g.batch * g.out[0] * g.out[1] * g.out[2] * p.channels_out) / (v->nr / 2);
+    return insert(ret, 0, CONV_DEPTHWISE, vectors * (double)g.taps);
+  }
+  int n = insert(ret, 0, CONV_STRIP, strip_cycles(&g, v) + weight_cycles(bytes, 1));
+  n = insert(ret, n, CONV_GATHER, gather_cycles(&g, v) + weight_cycles(bytes, 1));
+  if (!conv_winograd_fits(&p)) return n;
+  n = insert(ret, n, CONV_WINOGRAD2, 1.1 * winograd_cycles(&g, v, 2));
+  return insert(ret, n, CONV_WINOGRAD4, 1.1 * winograd_cycles(&g, v, 4));
+}
+
+conv_algo conv_f32_choose(const conv_f32_params *params, uint32_t isa_mask) {
+  conv_candidate c[CONV_ALGO_COUNT];
+  conv_f32_candidates(params, isa_mask, c);
+  return c[0].algo;
 }

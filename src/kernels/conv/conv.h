@@ -60,7 +60,15 @@ typedef struct conv_f32_plan {
 /* False when sizes are not positive, do not fit each other (out larger than what the kernel can reach is fine: it reads
  * zeros) or overflow. */
 bool conv_f32_plan_init(conv_f32_plan *plan, const conv_f32_params *params, uint32_t isa_mask);
-/* The algorithm that the cost model expects to be the fastest for this shape. Never CONV_AUTO. */
+/* The ways that this shape can be computed in and that may be the fastest, and what each is expected to take, in cycles
+ * of a core (only their proportions count): see choose.c. The best first; returns how many, at least one.
+ * conv_f32_plan_init takes any of them as params.algo. */
+typedef struct conv_candidate {
+  conv_algo algo;
+  double cycles;
+} conv_candidate;
+int conv_f32_candidates(const conv_f32_params *params, uint32_t isa_mask, conv_candidate ret[CONV_ALGO_COUNT]);
+/* The first of them. */
 conv_algo conv_f32_choose(const conv_f32_params *params, uint32_t isa_mask);
 const char *conv_algo_name(conv_algo algo);
 
