@@ -582,6 +582,30 @@ static void test_concat(void) {
        "2*Concat"});
 }
 
+static void test_prologue(void) {
+#define NORM "s 16; t 16; m 16; v+ 16"
+  CASES({"prologue", "layout epilogue", "x 1x16x50x47", "k 16x16x1x1; w 8x16x1x1; b 8;" NORM,
+         "i = Conv x k; a = Relu i; n = BatchNormalization a s t m v; r = Relu n; c = Conv r w b; y = Relu c", "y",
+         "ledge:AffineConv !ledge:ScaleShift", .closed = true},
+        {"prologue", "layout epilogue", "x 2x16x50x47", "k 16x16x1x1; w 16x16x1x1;" NORM,
+         "i = Conv x k; a = Relu i; n = BatchNormalization a s t m v; c = Conv n w; y = Add c a", "y",
+         "ledge:AffineConv !ledge:ScaleShift", .closed = true},
+        /* near: small; read twice; 3x3; another activation */
+        {"prologue", "layout epilogue", "x 1x16x5x4", "k 16x16x1x1; w 8x16x1x1;" NORM,
+         "i = Conv x k; a = Relu i; n = BatchNormalization a s t m v; y = Conv n w", "y", "ledge:ScaleShift",
+         .closed = true},
+        {"prologue", "layout epilogue", "x 1x16x50x47", "k 16x16x1x1; w 8x16x1x1;" NORM,
+         "i = Conv x k; a = Relu i; n = BatchNormalization a s t m v; y = Conv n w; z = Neg n", "y z",
+         "ledge:ScaleShift", .closed = true},
+        {"prologue", "layout epilogue", "x 1x16x50x47", "k 16x16x1x1; w 8x16x3x3;" NORM,
+         "i = Conv x k; a = Relu i; n = BatchNormalization a s t m v; y = Conv n w", "y", "ledge:ScaleShift",
+         .closed = true},
+        {"prologue", "layout epilogue", "x 1x16x50x47", "k 16x16x1x1; w 8x16x1x1;" NORM,
+         "i = Conv x k; a = Relu i; n = BatchNormalization a s t m v; r = Tanh n; y = Conv r w", "y",
+         "ledge:ScaleShift", .closed = true});
+#undef NORM
+}
+
 static void test_matmul(void) {
   CASES({"matmul", "", "x 2x3x4", "w 4x5; b 5", "a = MatMul x w; y = Add a b", "y", "ledge:MatMul !Add !MatMul"},
         {"matmul", "", "x 3x4", "w 4x5; b 5", "a = MatMul x w; y = Add b a", "y", "ledge:MatMul !Add"},
@@ -809,4 +833,4 @@ TEST_MAIN({"gradient", test_gradient}, {"fold", test_fold}, {"unfold", test_unfo
           {"batchnorm", test_batchnorm}, {"pad", test_pad}, {"activation", test_activation},
           {"layernorm", test_layernorm}, {"attention", test_attention}, {"layout", test_layout},
           {"shuffle", test_shuffle}, {"concat", test_concat}, {"matmul", test_matmul}, {"epilogue", test_epilogue},
-          {"separable", test_separable}, {"together", test_together})
+          {"separable", test_separable}, {"prologue", test_prologue}, {"together", test_together})

@@ -321,6 +321,34 @@ static int count_windows(const plan *p) {
   return n;
 }
 
+/* The model with all passes, in some threads, against the references; returns the windows of its plan. */
+static int compare_with_reference(const char *text, const int64_t dims[4], int threads) {
+  int found = 0;
+  runner want, got;
+  session_options reference = {.threads = 1, .reference_only = true}, fast = {.threads = threads};
+  if (!runner_open(&want, text, false, &reference)) return 0;
+  if (runner_open(&got, text, true, &fast)) {
+    runner_set(&want, 0, 4, dims);
+    runner_set(&got, 0, 4, dims);
+    if (!runner_run(&want) && !runner_run(&got) && !runner_run(&got)) {
+      check_plan(session_last_plan(got.s));
+      found = count_windows(session_last_plan(got.s));
+      for (int i = 0; i < want.m->graph->n_outputs; i++) {
+        const tensor *a = runner_output(&want, i), *b = runner_output(&got, i);
+        double most = 0, worst = 0;
+        for (int64_t e = 0; e < tensor_elements(a); e++) {
+          most = fmax(most, fabs(tensor_f64(a, e)));
+          worst = fmax(worst, fabs(tensor_f64(a, e) - tensor_f64(b, e)));
+        }
+        if (!(worst <= 1e-4 * most)) TEST_FAIL("output %d is off by %g of %g: %s", i, worst, most, text);
+      }
+    }
+    runner_close(&got);
+  }
+  runner_close(&want);
+  return found;
+}
+
 /* Random networks of convolutions, with Concats, Splits and Slices of all kinds between them: with all passes, in one
  * to three threads, against the references. */
 static void test_windows(void) {
@@ -360,31 +388,26 @@ static void test_windows(void) {
     }
     writer_format(&w, "output v%d f32 any; output v%d f32 any", NODES, NODES - 3);
     writer_u8(&w, 0);
-    runner want, got;
-    session_options reference = {.threads = 1, .reference_only = true}, fast = {.threads = 1 + round % 3};
-    if (runner_open(&want, (const char *)w.data, false, &reference) &&
-        runner_open(&got, (const char *)w.data, true, &fast)) {
-      runner_set(&want, 0, 4, (const int64_t[]){1 + round % 2, 8, 6, 6});
-      runner_set(&got, 0, 4, (const int64_t[]){1 + round % 2, 8, 6, 6});
-      if (!runner_run(&want) && !runner_run(&got) && !runner_run(&got)) {
-        check_plan(session_last_plan(got.s));
-        found += count_windows(session_last_plan(got.s));
-        for (int i = 0; i < 2; i++) {
-          const tensor *a = runner_output(&want, i), *b = runner_output(&got, i);
-          double most = 0, worst = 0;
-          for (int64_t e = 0; e < tensor_elements(a); e++) {
-            most = fmax(most, fabs(tensor_f64(a, e)));
-            worst = fmax(worst, fabs(tensor_f64(a, e) - tensor_f64(b, e)));
-          }
-          if (!(worst <= 1e-4 * most)) TEST_FAIL("output %d is off by %g of %g: %s", i, worst, most, (char *)w.data);
-        }
-      }
-      runner_close(&got);
-      runner_close(&want);
-    }
+    found += compare_with_reference((const char *)w.data, (const int64_t[]){1 + round % 2, 8, 6, 6}, 1 + round % 3);
     writer_deinit(&w);
   }
   CHECK(found > 200);
+}
+
+/* A batch norm inside a convolution reads, writes and adds windows. */
+static void test_prologue_windows(void) {
+  static const char text[] =
+      "input x f32 N 16 50 47; const k f32 16 16 1 1 = *; const w f32 16 32 1 1 = *; const u f32 8 48 3 3 = *; const s "
+      "f32 32 = *;"
+      "const t f32 32 = *; const m f32 32 = *; const v f32 32 = 1 2 1 2 1 2 1 2 1 2 1 2 1 2 1 2 1 2 1 2 1 2 1 2 1 2 1 "
+      "2 "
+      "1 2 1 2;"
+      "a = Conv x k; b = Tanh a; c = Conv x k; d = Relu c; e = Concat b d | axis=1; n = BatchNormalization e s t m v;"
+      "r = Relu n; f = Conv r w; g = Add f b; h = Concat b d g | axis=1; y = Conv h u | pads=[1,1,1,1]; output y f32 "
+      "any";
+  for (int threads = 1; threads <= 3; threads++)
+    for (int64_t batch = 1; batch <= 2; batch++)
+      CHECK(compare_with_reference(text, (const int64_t[]){batch, 16, 50, 47}, threads) >= 3);
 }
 
 /* Each operator that may write over an input, where that is read once, twice, and by another input of the node. */
@@ -602,6 +625,7 @@ static void test_plans_within_limit(void) {
 }
 
 TEST_MAIN({"models", test_models}, {"random graphs", test_random_graphs}, {"windows", test_windows},
-          {"in place operators", test_in_place_operators}, {"limit is exact", test_limit_is_exact},
-          {"wrapping sizes", test_wrapping_sizes}, {"folded weights", test_folded_weights},
-          {"plans are dropped", test_plans_are_dropped}, {"plans within limit", test_plans_within_limit})
+          {"prologue windows", test_prologue_windows}, {"in place operators", test_in_place_operators},
+          {"limit is exact", test_limit_is_exact}, {"wrapping sizes", test_wrapping_sizes},
+          {"folded weights", test_folded_weights}, {"plans are dropped", test_plans_are_dropped},
+          {"plans within limit", test_plans_within_limit})

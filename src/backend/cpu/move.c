@@ -348,6 +348,8 @@ enum { GATHER_DATA = 1u << 0 }; /* a table stays in the file, and its rows are c
 typedef struct gather_state {
   int64_t outer, limit, n;
   size_t row_bytes;
+  kernel_parts parts; /* where one constant index takes a part of the table */
+  int64_t at, width;
 } gather_state;
 
 static ledge_status gather_run(op_ctx *c) {
@@ -363,6 +365,25 @@ static ledge_status gather_run(op_ctx *c) {
   return LEDGE_OK;
 }
 
+static bool gather_window(void *state, int operand, int64_t row, int64_t stride, size_t *scratch_bytes) {
+  (void)state;
+  (void)operand;
+  (void)row;
+  (void)scratch_bytes;
+  return !stride; /* then this step goes */
+}
+
+/* One index that is known, and valid: the output is that part of the input. */
+static bool gather_parts(const kernel_request *r, gather_state *s, int64_t width) {
+  if (s->n != 1 || !cpu_constant(r, 1)) return false;
+  int64_t i = tensor_i64(op_in(r->ctx, 1), 0);
+  if (i < -s->limit || i >= s->limit) return false;
+  s->width = width;
+  s->at = (i < 0 ? i + s->limit : i) * width;
+  s->parts = (kernel_parts){0, 1, s->outer, s->limit * width, &s->at, &s->width};
+  return true;
+}
+
 static ledge_status gather_prepare(const kernel_request *r, kernel *ret, ledge_error *error) {
   op_ctx *c = r->ctx;
   const tensor *x = op_in(c, 0), *indices = op_in(c, 1);
@@ -375,7 +396,9 @@ static ledge_status gather_prepare(const kernel_request *r, kernel *ret, ledge_e
   s->limit = x->dims[axis];
   s->n = tensor_elements(indices);
   s->row_bytes = (size_t)tensor_span(x, axis + 1, x->rank) * dtype_bytes(x->dtype);
-  *ret = (kernel){gather_run, s, 0, "gather", 0, GATHER_DATA};
+  bool part = gather_parts(r, s, tensor_span(x, axis + 1, x->rank));
+  *ret =
+      (kernel){gather_run, s, 0, "gather", 0, GATHER_DATA, .window = gather_window, .parts = part ? &s->parts : NULL};
   return LEDGE_OK;
 }
 
