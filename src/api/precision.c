@@ -210,7 +210,8 @@ ledge_status api_decide_precision(ledge_session *s, ledge_error *error) {
                                     .n_params = sizeof key / sizeof *key,
                                     .bytes = sizeof own,
                                     .pack = decide,
-                                    .arg = &at};
+                                    .arg = &at,
+                                    .dear = true};
     TRY(weight_store_get(s->model->weights, t->data, tensor_bytes(t), &packing, (const void **)&found, error));
     if (args.status) return args.status;
   }

@@ -37,6 +37,7 @@ typedef struct weight_packing {
   size_t bytes;
   weight_pack_fn pack;
   const void *arg;
+  bool dear; /* was long in making: goes into the cache's file however few its bytes are */
 } weight_packing;
 
 /* The packing of the constant data[bytes]: made by p->pack(p->arg, dst) on the first call, the same memory afterwards.

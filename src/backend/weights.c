@@ -58,6 +58,7 @@ struct weight_store {
   weight_block *blocks;
   weight_cache *cache; /* NULL: none */
   size_t bytes, mapped_bytes, fresh_bytes, n_fresh;
+  bool fresh_dear; /* one of the fresh is */
   cache_writing writing;
 };
 
@@ -83,7 +84,7 @@ void weight_store_set_cache(weight_store *s, file_map *const *files, int n_files
 /* What the cache's file is to hold: what it has, since packings taken from it and others may be wanted again, and the
  * fresh packings. These are written or given up: either way not tried again. NULL: not worth it, or no memory. */
 static cache_item *take_items(weight_store *s, size_t *ret_count) {
-  if (!s->cache || s->fresh_bytes < CACHE_BYTES_MIN) return NULL;
+  if (!s->cache || (s->fresh_bytes < CACHE_BYTES_MIN && !s->fresh_dear)) return NULL;
   size_t n = 0;
   cache_item *items = weight_cache_items(s->cache, s->n_fresh, &n);
   if (!items) return NULL;
@@ -94,6 +95,7 @@ static cache_item *take_items(weight_store *s, size_t *ret_count) {
       e->fresh = false;
     }
   s->fresh_bytes = s->n_fresh = 0;
+  s->fresh_dear = false;
   *ret_count = n;
   return items;
 }
@@ -250,6 +252,7 @@ static bool entry_fill(weight_store *s, weight_entry *e, size_t bytes, const wei
     e->fresh = true;
     s->fresh_bytes += e->bytes;
     s->n_fresh++;
+    s->fresh_dear = s->fresh_dear || p->dear;
   }
   return true;
 }
