@@ -5,8 +5,9 @@
 
 static const char text[] =
     "input x f32 1 32 14 14; input a f32 1; const w f32 64 32 3 3 = *; const b f32 64 = *; const p f32 96 64 1 1 = *;"
-    "c = Conv x w b | pads=[1,1,1,1] strides=[2,2]; r = Relu c; d = Conv r p; e = Conv r p; s = Add d e;"
-    "m = GlobalAveragePool s; g = Flatten m; const v f32 96 40 = *; const z f32 40 = *; l = Gemm g v z; y = Mul l a;"
+    "c = Conv x w b | pads=[1,1,1,1] strides=[2,2]; r = Relu c; d = Conv r p; e = Conv r p; s = Add d e; o = Conv r "
+    "pp; cc = Concat s o | axis=1; const pp f32 96 64 1 1 = *; const qqq f32 96 192 1 1 = *; h = Conv cc qqq;"
+    "m = GlobalAveragePool h; g = Flatten m; const v f32 96 40 = *; const z f32 40 = *; l = Gemm g v z; y = Mul l a;"
     "k = ArgMax l | axis=1; output y f32 1 40;";
 enum { N_X = 32 * 14 * 14, N_Y = 40 };
 

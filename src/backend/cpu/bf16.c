@@ -1,5 +1,6 @@
 /* backend/cpu/bf16: see bf16.h. Weights are packed once a model, into half of float32's bytes. */
 #include "backend/cpu/bf16.h"
+#include "backend/cpu/conv.h"
 
 #include "kernels/conv_bf16/conv_bf16.h"
 #include "kernels/gemm_bf16/gemm_bf16.h"
@@ -73,6 +74,7 @@ ledge_status cpu_bf16_matmul(const kernel_request *r, const bf16_product *p, ker
 
 typedef struct conv_state {
   conv_bf16_plan plan;
+  uint32_t isa;
   const void *packed;
 } conv_state;
 
@@ -93,12 +95,32 @@ static ledge_status conv_run(op_ctx *c) {
   return LEDGE_OK;
 }
 
+/* The weights are packed already: what is made of them must stay as it is. */
+static bool conv_window(void *state, int operand, int64_t row, int64_t stride, size_t *scratch_bytes) {
+  conv_state *s = state;
+  conv_bf16_plan plan;
+  conv_f32_params p = s->plan.params;
+  switch (operand) {
+    case ~0: p.y_pixel_stride = stride; break;
+    case 0: p.x_pixel_stride = stride; break;
+    case 3: p.residual_pixel_stride = stride; break;
+    default: return false;
+  }
+  if (row != (operand == 0 ? p.channels_in : p.channels_out) || !conv_bf16_plan_init(&plan, &p, s->isa) ||
+      plan.planes != s->plan.planes || plan.packed_bytes != s->plan.packed_bytes)
+    return false;
+  s->plan = plan;
+  *scratch_bytes = plan.scratch_bytes;
+  return true;
+}
+
 ledge_status cpu_bf16_conv(const kernel_request *r, const conv_f32_params *p, kernel *ret, ledge_error *error) {
   if (r->precision != LEDGE_PRECISION_BF16) return LEDGE_OK;
   const tensor *w = op_in(r->ctx, 1), *b = op_in(r->ctx, 2);
   conv_state *s = cpu_state(r, sizeof *s, error);
   if (!s) return LEDGE_ERROR_MEMORY;
   if (!conv_bf16_plan_init(&s->plan, p, r->isa)) return LEDGE_OK;
+  s->isa = r->isa;
   /* The packing depends on the way and the sizes, not on the image's. */
   int64_t taps = 1;
   for (int i = 0; i < p->rank; i++) taps *= p->kernel[i];
@@ -113,8 +135,12 @@ ledge_status cpu_bf16_conv(const kernel_request *r, const conv_f32_params *p, ke
                                   .pack = conv_pack,
                                   .arg = &args};
   TRY(weight_store_pack(r->weights, w, &packing, &s->packed, error));
-  double n = (double)p->batch * (double)p->channels_out * (double)(p->channels_in / p->groups) * (double)taps;
-  for (int i = 0; i < p->rank; i++) n *= (double)p->out[i];
-  *ret = (kernel){conv_run, s, s->plan.scratch_bytes, s->plan.planes ? "planes_bf16" : "gather_bf16", n, WEIGHTS};
+  *ret = (kernel){.run = conv_run,
+                  .state = s,
+                  .scratch_bytes = s->plan.scratch_bytes,
+                  .name = s->plan.planes ? "planes_bf16" : "gather_bf16",
+                  .multiply_adds = cpu_conv_multiply_adds(p),
+                  .any_address = WEIGHTS,
+                  .window = conv_window};
   return LEDGE_OK;
 }
