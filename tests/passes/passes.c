@@ -524,6 +524,28 @@ static void test_layout(void) {
        "ledge:Conv MaxPool"});
 }
 
+static void test_transpose(void) {
+  CASES({"transpose", "layout tidy", "x 1x3x4x5", "w 9x3x1x1; s = [1,1,3,3,4,5]; t = [1,1,12,15]",
+         "a = Conv x w; b = Reshape a s; c = Transpose b | perm=[0,1,4,2,5,3]; y = Reshape c t", "y",
+         "2*Transpose 2*Reshape", .closed = true},
+        {"transpose", "", "x 2x6x5", "s = [5,2,2,3,1]",
+         "a = Transpose x | perm=[2,0,1]; b = Reshape a s; y = Transpose b | perm=[3,0,4,1,2]", "y",
+         "1*Transpose 1*Reshape", .closed = true},
+        {"transpose", "", "x 2x6x1", "s = [1,1,2,2,3]",
+         "a = Transpose x | perm=[2,0,1]; b = Reshape a s; y = Transpose b | perm=[3,0,4,1,2]", "y", "1*Transpose",
+         .closed = true},
+        /* near: dims are joined; a size is left open; read between */
+        {"transpose", "", "x 2x6x5", "s = [10,6]",
+         "a = Transpose x | perm=[2,0,1]; b = Reshape a s; y = Transpose b | perm=[1,0]", "y", "2*Transpose",
+         .closed = true},
+        {"transpose", "", "x 2x6x5", "s = [5,2,2,-1]",
+         "a = Transpose x | perm=[2,0,1]; b = Reshape a s; y = Transpose b | perm=[3,0,1,2]", "y", "2*Transpose",
+         .closed = true},
+        {"transpose", "", "x 2x6x5", "s = [5,2,2,3]",
+         "a = Transpose x | perm=[2,0,1]; b = Reshape a s; y = Transpose b | perm=[3,0,1,2]; z = Neg b", "y z",
+         "2*Transpose", .closed = true});
+}
+
 static void test_shuffle(void) {
   CASES(
       /* of two convolutions that are concatenated; of one, in two and in three groups */
@@ -832,5 +854,6 @@ TEST_MAIN({"gradient", test_gradient}, {"fold", test_fold}, {"unfold", test_unfo
           {"branch", test_branch}, {"broadcast", test_broadcast}, {"half", test_half}, {"clean", test_clean},
           {"batchnorm", test_batchnorm}, {"pad", test_pad}, {"activation", test_activation},
           {"layernorm", test_layernorm}, {"attention", test_attention}, {"layout", test_layout},
-          {"shuffle", test_shuffle}, {"concat", test_concat}, {"matmul", test_matmul}, {"epilogue", test_epilogue},
-          {"separable", test_separable}, {"prologue", test_prologue}, {"together", test_together})
+          {"transpose", test_transpose}, {"shuffle", test_shuffle}, {"concat", test_concat}, {"matmul", test_matmul},
+          {"epilogue", test_epilogue}, {"separable", test_separable}, {"prologue", test_prologue},
+          {"together", test_together})
