@@ -14,6 +14,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+enum { CPU_TURN_NS = 200 * 1000 };
+
 /* One row a bit: what LEDGE_ISA= calls it, and what a cap of that name leaves: its own level and those before it. */
 #define X86_AVX2 (CPU_ISA_SSE2 | CPU_ISA_AVX2)
 #define X86_AVX512 (X86_AVX2 | CPU_ISA_AVXVNNI | CPU_ISA_AVX512)
@@ -134,6 +136,32 @@ int cpu_usable(const int *thread_ids, int n, double quota) {
     for (int j = 0; j < CPU_MASK_BITS / 64; j++) all.words[j] |= one.words[j];
   }
   return cpu_within(cpu_mask_count(&all), quota);
+}
+
+int cpu_here(void) { return sched_getcpu(); }
+
+bool cpu_leave(int cpu) {
+  cpu_set_t now, other;
+  if (sched_getaffinity(0, sizeof now, &now) || cpu < 0 || cpu >= CPU_SETSIZE || !CPU_ISSET(cpu, &now)) return false;
+  other = now;
+  CPU_CLR(cpu, &other);
+  if (!CPU_COUNT(&other) || sched_setaffinity(0, sizeof other, &other)) return false;
+  return !sched_setaffinity(0, sizeof now, &now);
+}
+
+void cpu_ask_short_turns(void) {
+#ifdef SYS_sched_setattr
+  struct { /* linux/sched/types.h, which does not go with sched.h */
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period;
+  } attr = {.size = sizeof attr};
+  if (syscall(SYS_sched_getattr, 0, &attr, sizeof attr, 0) || attr.policy != SCHED_OTHER) return;
+  attr.runtime = CPU_TURN_NS;
+  syscall(SYS_sched_setattr, 0, &attr, 0); /* refused or without effect before Linux 6.12: then all stays as it was */
+#endif
 }
 
 int cpu_thread_id(void) { return (int)syscall(SYS_gettid); }

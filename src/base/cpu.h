@@ -53,6 +53,13 @@ cpu_topology cpu_topology_get(void); /* read afresh at each call, for the callin
 /* How many threads can run at once just now: the affinity masks of the `n` threads of those ids (0: the calling one)
  * together, within `quota` CPUs (0: unlimited; rounded up), at least 1. One system call a thread, no file is read. */
 int cpu_usable(const int *thread_ids, int n, double quota);
+/* The processor that the calling thread is on; -1 where the system does not say. No system call. */
+int cpu_here(void);
+/* Moves the calling thread off a processor, to any other one that it may use; false where there is none. */
+bool cpu_leave(int cpu);
+/* Asks for shorter turns of the calling thread than the scheduler's (milliseconds). Its share stays what it was; where
+ * others use the core too, it then runs soon after it is woken. sched_setattr(2), Linux 6.12. */
+void cpu_ask_short_turns(void);
 /* The id by which cpu_usable knows the calling thread; 0 where the system has none. */
 int cpu_thread_id(void);
 /* The CPUs that the cgroup grants, read afresh; 0 where unlimited. */

@@ -20,9 +20,13 @@
  * `done` and `waiting`.
  *
  * Spinning pays only while the other side runs on another core. It is limited to POOL_SPIN_NS, shrinks when it proves
- * to be in vain, is off where the quota is below the threads or several callers are at work, and pauses for a while
- * after a spin was interrupted (somebody else wants this core). No more workers are woken than there are cores to run
- * on. */
+ * to be in vain, and is off where the quota is below the threads or several callers are at work. No more workers are
+ * woken than there are cores to run on.
+ *
+ * Beside other programs a run advances only while its threads are on their cores at the same time, so that the wait for
+ * a turn is what costs. A worker therefore asks for short turns (woken, it runs at once and not when the other's turn
+ * ends), goes on spinning (asleep, it would wait for its turn at each operator), and moves away where the scheduler
+ * woke it on its caller's core, which it does to save a look at another cache: there the two would only take turns. */
 #include "base/pool.h"
 
 #include "base/clock.h"
@@ -45,8 +49,6 @@ enum {
   POOL_FEW = 8,             /* units for each thread: as many for one as for another */
   POOL_SPIN_NS = 50 * 1000, /* the longest spin */
   POOL_SPIN_NS_MIN = 2 * 1000,
-  POOL_STOLEN_NS = 100 * 1000, /* a spin that misses this much time was interrupted */
-  POOL_STOLEN_PAUSE_NS = 50 * 1000 * 1000,
   POOL_LOOK_EVERY = 64, /* runs between two looks at the clock */
   POOL_STACK_BYTES = 1 << 20,
 };
@@ -83,10 +85,11 @@ struct pool_core {
   _Alignas(64) atomic_uint epoch; /* raised when a job opens */
   _Alignas(64) pool_job jobs[POOL_JOBS];
   _Alignas(64) atomic_int n_workers;
-  atomic_int usable;                                     /* threads that can run at once, as last looked at */
-  atomic_bool may_spin;                                  /* the quota covers them */
-  atomic_int callers;                                    /* inside pool_run */
-  _Atomic uint64_t affinity_at, quota_at, no_spin_until; /* times */
+  atomic_int usable;                      /* threads that can run at once, as last looked at */
+  atomic_bool may_spin;                   /* the quota covers them */
+  atomic_int callers;                     /* inside pool_run */
+  atomic_int waker;                       /* the processor of the caller that woke a worker last */
+  _Atomic uint64_t affinity_at, quota_at; /* times */
   _Atomic double quota;
   atomic_bool stop;
   unsigned forks; /* pool_forks at its making: where that is another, its workers are in a parent process */
@@ -134,7 +137,7 @@ static bool pool_due(_Atomic uint64_t *at, uint64_t now, uint64_t every) {
   return now - last >= every && atomic_compare_exchange_strong(at, &last, now);
 }
 
-/* Looks now and then at how many cores this process may run on. */
+/* Looks now and then at how many cores this process may run on: a system call, for a thread that has time. */
 static void pool_look(pool_core *c, uint64_t now) {
   if (!pool_due(&c->affinity_at, now, pool_affinity_ns)) return;
   double quota = atomic_load_explicit(&c->quota, memory_order_relaxed);
@@ -160,23 +163,16 @@ static bool pool_reached(atomic_uint *word, unsigned value, bool equal) {
 
 /* Spins until *word is (equal) or is not (!equal) value; false when that takes too long. */
 static bool pool_spin(pool_core *c, atomic_uint *word, unsigned value, bool equal) {
-  uint64_t start = clock_now_ns(), last = start;
+  uint64_t start = clock_now_ns();
   if (!atomic_load_explicit(&c->may_spin, memory_order_relaxed) ||
-      atomic_load_explicit(&c->callers, memory_order_relaxed) > 1 ||
-      start < atomic_load_explicit(&c->no_spin_until, memory_order_relaxed))
+      atomic_load_explicit(&c->callers, memory_order_relaxed) > 1)
     return pool_reached(word, value, equal);
   for (;;) {
     for (int i = 0; i < 16; i++) {
       if (pool_reached(word, value, equal)) return true;
       pool_pause();
     }
-    uint64_t now = clock_now_ns();
-    if (now - last > POOL_STOLEN_NS) {
-      atomic_store_explicit(&c->no_spin_until, now + POOL_STOLEN_PAUSE_NS, memory_order_relaxed);
-      return false;
-    }
-    if (now - start > pool_here.spin_ns) return false;
-    last = now;
+    if (clock_now_ns() - start > pool_here.spin_ns) return false;
   }
 }
 
@@ -235,11 +231,14 @@ static void pool_worker_idle(pool_worker *w, unsigned epoch) {
   pool_core *c = w->core;
   uint64_t start = clock_now_ns();
   if (pool_spin(c, &c->epoch, epoch, false)) return;
+  pool_look(c, start);
   pool_look_quota(c, start);
   atomic_store(&w->state, WORKER_ASLEEP);
   while (atomic_load(&c->epoch) == epoch && atomic_load(&w->state) == WORKER_ASLEEP)
     futex_wait(&w->state, WORKER_ASLEEP);
   atomic_store(&w->state, WORKER_AWAKE);
+  int here = cpu_here();
+  if (here == atomic_load_explicit(&c->waker, memory_order_relaxed)) cpu_leave(here);
   pool_spin_learn(start);
 }
 
@@ -252,6 +251,7 @@ static void *pool_worker_main(void *arg) {
   pthread_setname_np(pthread_self(), name);
 #endif
   atomic_store_explicit(&w->id, cpu_thread_id(), memory_order_relaxed);
+  cpu_ask_short_turns();
   pool_here.core = c;
   pool_here.worker = w->index;
   for (;;) {
@@ -269,8 +269,10 @@ static void pool_wake(pool_core *c, int helpers) {
   atomic_fetch_add(&c->epoch, 1);
   for (int i = 1; i <= helpers && i <= n_workers; i++) {
     unsigned asleep = WORKER_ASLEEP;
-    if (atomic_compare_exchange_strong(&c->workers[i]->state, &asleep, WORKER_AWAKE))
+    if (atomic_compare_exchange_strong(&c->workers[i]->state, &asleep, WORKER_AWAKE)) {
+      atomic_store_explicit(&c->waker, cpu_here(), memory_order_relaxed);
       futex_wake(&c->workers[i]->state, 1);
+    }
   }
 }
 
@@ -364,10 +366,10 @@ void pool_run(pool *p, int64_t n, int64_t grain, pool_body body, void *arg) {
   }
   pool_core *c = p->core;
   int usable = atomic_load_explicit(&c->usable, memory_order_relaxed);
-  if (++pool_here.n_runs % POOL_LOOK_EVERY == 0) {
+  if (usable == 1 && ++pool_here.n_runs % POOL_LOOK_EVERY == 0) { /* no worker runs, so none looks */
     uint64_t now = clock_now_ns();
     pool_look(c, now);
-    if (usable == 1) pool_look_quota(c, now); /* no worker runs, so none looks */
+    pool_look_quota(c, now);
   }
   int helpers = (usable < p->threads ? usable : p->threads) - 1;
   int64_t unit = pool_unit(n, grain, helpers + 1);
