@@ -99,6 +99,39 @@ static void test_bf16(void) {
   setup_close(&s);
 }
 
+/* A block of a mobile network, which is one operation: its convolutions are what they are one by one. */
+static void test_separable(void) {
+  enum { N = 32 * 14 * 14 };
+  static float x[N], y[4][N];
+  msg m = model_text(
+      "input x f32 1 32 14 14; const w f32 1024 32 1 1 = *; const dd f32 1024 1 3 3 = *; const p f32 32 1024 1 1 = *;"
+      "e = Conv x w; a = Clip e lo hi; d = Conv a dd | group=1024 pads=[1,1,1,1]; b = Clip d lo hi; q = Conv b p;"
+      "const lo f32 = 0; const hi f32 = 6; y = Add q x; output y f32 1 32 14 14;");
+  const ledge_tensor t = {LEDGE_F32, 4, {1, 32, 14, 14}, x, sizeof x};
+  for (int i = 0; i < N; i++) x[i] = (float)sin(i * 0.37 + i / 196);
+  for (int turn = 0; turn < 4; turn++) { /* one by one; as one with one to three threads */
+    ledge_model *file = NULL;
+    ledge_session *s = NULL;
+    ledge_tensor out = {0};
+    ledge_profile profile;
+    bool found = false;
+    const ledge_session_options options = {
+        .threads = turn ? turn : 1, .precision = LEDGE_PRECISION_BF16, .profile = true};
+    const ledge_model_options passes = {.disable_passes = turn ? NULL : "separable"};
+    CHECK(!ledge_model_open_memory(m.data, m.size, &passes, &file, NULL) &&
+          !ledge_session_create(file, &options, &s, NULL) && !ledge_session_set_input(s, 0, &t, NULL) &&
+          !ledge_session_run(s, NULL) && !ledge_session_output(s, 0, &out, NULL) && out.bytes == sizeof x);
+    if (out.bytes == sizeof x) memcpy(y[turn], out.data, sizeof x);
+    for (size_t i = 0; ledge_session_profile(s, i, &profile); i++)
+      found = found || !strcmp(profile.kernel, "separable_bf16");
+    CHECK(found == (turn > 0));
+    if (memcmp(y[turn], y[0], sizeof y[0])) TEST_FAIL("other bits with %d threads", turn);
+    ledge_session_destroy(s);
+    ledge_model_close(file);
+  }
+  free(m.data);
+}
+
 /* Half the bytes of weights. */
 static void test_memory(void) {
   setup s;
@@ -210,5 +243,5 @@ static void test_refused(void) {
   setup_close(&s);
 }
 
-TEST_MAIN({"bf16", test_bf16}, {"memory", test_memory}, {"auto", test_auto}, {"auto inputs", test_auto_inputs},
-          {"keyword", test_keyword}, {"refused", test_refused})
+TEST_MAIN({"bf16", test_bf16}, {"separable", test_separable}, {"memory", test_memory}, {"auto", test_auto},
+          {"auto inputs", test_auto_inputs}, {"keyword", test_keyword}, {"refused", test_refused})

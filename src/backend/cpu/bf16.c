@@ -89,6 +89,25 @@ static void conv_pack(const void *arg, void *dst) {
   conv_bf16_pack(a->plan, a->weights, a->bias, dst, NULL);
 }
 
+static ledge_status conv_pack_stored(const kernel_request *r, const conv_bf16_plan *plan, const tensor *w,
+                                     const tensor *b, const void **ret, ledge_error *error) {
+  /* The packing depends on the way and the sizes, not on the image's. */
+  const conv_f32_params *p = &plan->params;
+  int64_t taps = 1;
+  for (int i = 0; i < p->rank; i++) taps *= p->kernel[i];
+  const int64_t key[] = {plan->planes, p->channels_in, p->channels_out, p->groups, taps};
+  const conv_pack_args args = {plan, w->data, cpu_f32(b)};
+  const weight_packing packing = {.kind = "conv_bf16",
+                                  .params = key,
+                                  .n_params = sizeof key / sizeof *key,
+                                  .variant = plan->variant,
+                                  .with = {b},
+                                  .bytes = plan->packed_bytes,
+                                  .pack = conv_pack,
+                                  .arg = &args};
+  return weight_store_pack(r->weights, w, &packing, ret, error);
+}
+
 static ledge_status conv_run(op_ctx *c) {
   const conv_state *s = c->kernel;
   conv_bf16_run(&s->plan, op_in(c, 0)->data, s->packed, op_out(c, 0)->data, cpu_f32(op_in(c, 3)), c->scratch, c->pool);
@@ -121,20 +140,7 @@ ledge_status cpu_bf16_conv(const kernel_request *r, const conv_f32_params *p, ke
   if (!s) return LEDGE_ERROR_MEMORY;
   if (!conv_bf16_plan_init(&s->plan, p, r->isa)) return LEDGE_OK;
   s->isa = r->isa;
-  /* The packing depends on the way and the sizes, not on the image's. */
-  int64_t taps = 1;
-  for (int i = 0; i < p->rank; i++) taps *= p->kernel[i];
-  const int64_t key[] = {s->plan.planes, p->channels_in, p->channels_out, p->groups, taps};
-  const conv_pack_args args = {&s->plan, w->data, cpu_f32(b)};
-  const weight_packing packing = {.kind = "conv_bf16",
-                                  .params = key,
-                                  .n_params = sizeof key / sizeof *key,
-                                  .variant = s->plan.variant,
-                                  .with = {b},
-                                  .bytes = s->plan.packed_bytes,
-                                  .pack = conv_pack,
-                                  .arg = &args};
-  TRY(weight_store_pack(r->weights, w, &packing, &s->packed, error));
+  TRY(conv_pack_stored(r, &s->plan, w, b, &s->packed, error));
   *ret = (kernel){.run = conv_run,
                   .state = s,
                   .scratch_bytes = s->plan.scratch_bytes,
@@ -142,5 +148,86 @@ ledge_status cpu_bf16_conv(const kernel_request *r, const conv_f32_params *p, ke
                   .multiply_adds = cpu_conv_multiply_adds(p),
                   .any_address = WEIGHTS,
                   .window = conv_window};
+  return LEDGE_OK;
+}
+
+/* ---- separable convolutions ---- */
+
+/* One by one: what goes between the stages is written whole, but the 1x1 ones are so fast that bands would not pay. */
+typedef struct separable_state {
+  struct {
+    bool bf16;
+    conv_bf16_plan half;
+    conv_f32_plan whole;
+    const void *packed;
+    size_t at; /* in scratch: of the stage's output; the last's is y */
+  } stage[SEPARABLE_STAGES];
+  int last;
+  size_t at_scratch; /* of the stages' own */
+} separable_state;
+
+enum { SEPARABLE_WEIGHTS = 1u << 1 | 1u << 3 | 1u << 5 };
+
+static ledge_status separable_run(op_ctx *c) {
+  const separable_state *s = c->kernel;
+  const float *x = op_in(c, 0)->data;
+  char *scratch = c->scratch;
+  for (int i = 0; i <= s->last; i++) {
+    if (!s->stage[i].packed) continue;
+    const float *residual = i == s->last ? cpu_f32(op_in(c, 7)) : NULL;
+    float *y = i == s->last ? op_out(c, 0)->data : (float *)(void *)(scratch + s->stage[i].at);
+    if (s->stage[i].bf16)
+      conv_bf16_run(&s->stage[i].half, x, s->stage[i].packed, y, residual, scratch + s->at_scratch, c->pool);
+    else
+      conv_f32_run(&s->stage[i].whole, x, s->stage[i].packed, y, residual, scratch + s->at_scratch, c->pool);
+    x = y;
+  }
+  return LEDGE_OK;
+}
+
+/* One stage's plan and weights; *own: the most scratch that a stage takes. False: not for these sizes. */
+static ledge_status separable_stage_prepare(const kernel_request *r, separable_state *s, int i,
+                                            const conv_f32_params *p, size_t *own, bool *ret, ledge_error *error) {
+  const tensor *w = op_in(r->ctx, 1 + 2 * i), *b = op_in(r->ctx, 2 + 2 * i);
+  s->stage[i].bf16 = conv_bf16_plan_init(&s->stage[i].half, p, r->isa);
+  *ret = s->stage[i].bf16 || conv_f32_plan_init(&s->stage[i].whole, p, r->isa);
+  if (!*ret) return LEDGE_OK;
+  size_t scratch = s->stage[i].bf16 ? s->stage[i].half.scratch_bytes : s->stage[i].whole.scratch_bytes;
+  if (scratch > *own) *own = scratch;
+  if (s->stage[i].bf16) return conv_pack_stored(r, &s->stage[i].half, w, b, &s->stage[i].packed, error);
+  return cpu_conv_pack(r, &s->stage[i].whole, w, b, &s->stage[i].packed, error);
+}
+
+ledge_status cpu_bf16_separable(const kernel_request *r, const separable_f32_params *p, kernel *ret,
+                                ledge_error *error) {
+  if (r->precision != LEDGE_PRECISION_BF16 || !tensor_elements(op_out(r->ctx, 0))) return LEDGE_OK;
+  separable_state *s = cpu_state(r, sizeof *s, error);
+  if (!s) return LEDGE_ERROR_MEMORY;
+  double multiply_adds = 0;
+  size_t between = 0, own = 0;
+  *s = (separable_state){.last = p->stage[SEPARABLE_PROJECT].rank ? SEPARABLE_PROJECT : SEPARABLE_DEPTHWISE};
+  for (int i = 0; i <= s->last; i++) {
+    conv_f32_params stage = p->stage[i];
+    if (!stage.rank) continue;
+    bool fits = false;
+    stage.threads = r->threads;
+    stage.algo = CONV_AUTO;
+    TRY(separable_stage_prepare(r, s, i, &stage, &own, &fits, error));
+    size_t bytes = (size_t)stage.batch * sizeof(float);
+    for (int d = 0; fits && d < stage.rank; d++) fits = mem_mul(bytes, (size_t)stage.out[d], &bytes);
+    fits = fits && mem_mul(bytes, (size_t)stage.channels_out, &bytes) && bytes <= PTRDIFF_MAX / 8;
+    if (!fits) return LEDGE_OK;
+    s->stage[i].at = between;
+    if (i < s->last) between += mem_align(bytes, 64);
+    multiply_adds += cpu_conv_multiply_adds(&stage);
+  }
+  s->at_scratch = between;
+  if (!mem_add(between, own, &between)) return LEDGE_OK;
+  *ret = (kernel){.run = separable_run,
+                  .state = s,
+                  .scratch_bytes = between,
+                  .name = "separable_bf16",
+                  .multiply_adds = multiply_adds,
+                  .any_address = SEPARABLE_WEIGHTS};
   return LEDGE_OK;
 }

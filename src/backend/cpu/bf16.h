@@ -3,7 +3,7 @@
 #define BACKEND_CPU_BF16_H
 
 #include "backend/cpu/rows.h"
-#include "kernels/conv/conv.h"
+#include "kernels/separable/separable.h"
 
 /* A product with a constant B: element (k, n) at b + k * stride_k + n * stride_n. */
 typedef struct bf16_product {
@@ -16,5 +16,8 @@ typedef struct bf16_product {
  * ledge: x, weights, bias, residual. */
 ledge_status cpu_bf16_matmul(const kernel_request *r, const bf16_product *p, kernel *ret, ledge_error *error);
 ledge_status cpu_bf16_conv(const kernel_request *r, const conv_f32_params *p, kernel *ret, ledge_error *error);
+/* Inputs are Separable's of domain ledge, all weights and biases constant. */
+ledge_status cpu_bf16_separable(const kernel_request *r, const separable_f32_params *p, kernel *ret,
+                                ledge_error *error);
 
 #endif

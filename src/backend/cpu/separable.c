@@ -1,4 +1,5 @@
 /* backend/cpu/separable: blocks of separable convolutions; their weights are packed as those of single convolutions. */
+#include "backend/cpu/bf16.h"
 #include "backend/cpu/conv.h"
 #include "base/error.h"
 #include "ops/fused.h"
@@ -24,6 +25,8 @@ static ledge_status separable_prepare(const kernel_request *r, kernel *ret, ledg
   separable_f32_params p;
   TRY(fused_separable_params(c, &p));
   p.threads = r->threads;
+  TRY(cpu_bf16_separable(r, &p, ret, error));
+  if (ret->run) return LEDGE_OK;
   separable_state *s = cpu_state(r, sizeof *s, error);
   if (!s) return LEDGE_ERROR_MEMORY;
   if (!separable_f32_plan_init(&s->plan, &p, r->isa)) return LEDGE_OK;
