@@ -42,7 +42,8 @@ function parse(args) {
     else if (name === '--seconds') o.seconds = Number(value);
     else if (name === '--shape') o.shapes[value.slice(0, cut)] = value.slice(cut + 1).split('x').filter(d => d).map(Number);
     else if (name === '--int') o.ints[value.slice(0, cut)] = Number(value.slice(cut + 1));
-    else throw new Error(`${name} is no option here`);
+    else if (name !== '--precision') // ledge's: what it is held against stays float32
+      throw new Error(`${name} is no option here`);
   }
   if (!o.model) throw new Error('no model named');
   return o;

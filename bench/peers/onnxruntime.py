@@ -47,6 +47,7 @@ def main():
     p.add_argument("--seconds", type=float, default=1)
     p.add_argument("--shape", action="append", default=[])
     p.add_argument("--int", action="append", default=[], dest="ints")
+    p.add_argument("--precision")  # ledge's: what it is held against stays float32
     p.add_argument("model")
     a = p.parse_args()
     shapes = {k: [int(d) for d in v.split("x") if d] for k, v in (s.rsplit("=", 1) for s in a.shape)}

@@ -134,7 +134,7 @@ static void fill_body(void *arg, int64_t begin, int64_t end, int worker) {
   j->fill(j->arg, j->first + begin, j->first + end, j->scratch + begin * j->row_bytes);
 }
 
-/* A product's slab in which lines are not cut begins at a line; where lines are one row long or all of one, at any. */
+/* Rows follow each other at c_stride: a product of one line. */
 void gemm_bf16_multiply_slabs(const gemm_bf16_product *g, int64_t slab_rows, gemm_bf16_fill fill, const void *arg,
                               void *scratch, pool *p) {
   gemm_bf16_product slab = *g;
