@@ -410,6 +410,18 @@ static void test_prologue_windows(void) {
       CHECK(compare_with_reference(text, (const int64_t[]){batch, 16, 50, 47}, threads) >= 3);
 }
 
+/* And so do operators of elements. */
+static void test_element_windows(void) {
+  static const char text[] =
+      "input x f32 N 16 9 7; const k f32 16 16 1 1 = *; const w f32 16 32 1 1 = *; const m f32 16 1 1 = *;"
+      "a = Conv x k; b = Exp a; c = Sin a; d = Concat b c | axis=1; e = Conv d w; p q = Split d | axis=1 num_outputs=2;"
+      "f = Abs q; g = Mul p e; h = Mul q m; i = Sub p q; j = Concat f g h i | axis=1; y = Neg j; output y f32 any;"
+      "output i f32 any";
+  for (int threads = 1; threads <= 3; threads++)
+    for (int64_t batch = 1; batch <= 2; batch++)
+      CHECK(compare_with_reference(text, (const int64_t[]){batch, 16, 9, 7}, threads) >= 3);
+}
+
 /* Each operator that may write over an input, where that is read once, twice, and by another input of the node. */
 static void test_in_place_operators(void) {
   static const char *const nodes[] = {"Relu h",
@@ -625,7 +637,7 @@ static void test_plans_within_limit(void) {
 }
 
 TEST_MAIN({"models", test_models}, {"random graphs", test_random_graphs}, {"windows", test_windows},
-          {"prologue windows", test_prologue_windows}, {"in place operators", test_in_place_operators},
-          {"limit is exact", test_limit_is_exact}, {"wrapping sizes", test_wrapping_sizes},
-          {"folded weights", test_folded_weights}, {"plans are dropped", test_plans_are_dropped},
-          {"plans within limit", test_plans_within_limit})
+          {"prologue windows", test_prologue_windows}, {"element windows", test_element_windows},
+          {"in place operators", test_in_place_operators}, {"limit is exact", test_limit_is_exact},
+          {"wrapping sizes", test_wrapping_sizes}, {"folded weights", test_folded_weights},
+          {"plans are dropped", test_plans_are_dropped}, {"plans within limit", test_plans_within_limit})

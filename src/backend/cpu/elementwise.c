@@ -11,6 +11,8 @@
 
 /* ---- unary ---- */
 
+enum { UNARY_ROW_MIN = 16, UNARY_GRAIN = 4096 };
+
 typedef struct unary_name {
   const char *op;
   unary_kind kind;
@@ -49,10 +51,47 @@ static const unary_name unary_names[] = {
     {"Clip", UNARY_CLIP, -INFINITY, INFINITY},
 };
 
+typedef struct unary_state {
+  unary_op op;
+  int64_t rows, row, x_row, y_row; /* rows of `row` floats, so far apart */
+} unary_state;
+
+typedef struct unary_job {
+  const unary_state *s;
+  const float *x;
+  float *y;
+} unary_job;
+
+static void work_unary(void *arg, int64_t begin, int64_t end, int worker) {
+  (void)worker;
+  const unary_job *j = arg;
+  for (int64_t r = begin; r < end; r++)
+    unary_f32(&j->s->op, j->x + r * j->s->x_row, j->y + r * j->s->y_row, j->s->row, NULL);
+}
+
 static ledge_status unary_run(op_ctx *c) {
-  const tensor *x = op_in(c, 0);
-  unary_f32(c->kernel, x->data, op_out(c, 0)->data, tensor_elements(x), c->pool);
+  const unary_state *s = c->kernel;
+  unary_job j = {s, op_in(c, 0)->data, op_out(c, 0)->data};
+  if (s->x_row == s->row && s->y_row == s->row)
+    unary_f32(&s->op, j.x, j.y, s->rows * s->row, c->pool);
+  else
+    pool_run(c->pool, s->rows, 1 + UNARY_GRAIN / s->row, work_unary, &j);
   return LEDGE_OK;
+}
+
+/* Rows of a few floats are not worth a call each. */
+static bool unary_window(void *state, int operand, int64_t row, int64_t stride, size_t *scratch_bytes) {
+  (void)scratch_bytes;
+  unary_state *s = state;
+  const int64_t n = s->rows * s->row;
+  if (row < UNARY_ROW_MIN || n % row || (operand && operand != ~0)) return false;
+  if (row != s->row) { /* other rows than the last that were asked for: both sides must be dense */
+    if (s->x_row != s->row || s->y_row != s->row) return false;
+    s->rows = n / row;
+    s->row = s->x_row = s->y_row = row;
+  }
+  *(operand ? &s->y_row : &s->x_row) = stride;
+  return true;
 }
 
 /* Clip's bounds: attributes up to opset 6, inputs since; false where they are not known yet. */
@@ -76,14 +115,17 @@ static ledge_status unary_prepare(const kernel_request *r, kernel *ret, ledge_er
   if (!cpu_is_f32(r, 0)) return LEDGE_OK;
   const unary_name *n = unary_names;
   while (strcmp(n->op, c->node->op)) n++;
-  unary_op *op = cpu_state(r, sizeof *op, error);
-  if (!op) return LEDGE_ERROR_MEMORY;
+  unary_state *s = cpu_state(r, sizeof *s, error);
+  if (!s) return LEDGE_ERROR_MEMORY;
+  const int64_t count = tensor_elements(op_in(c, 0));
+  *s = (unary_state){.rows = 1, .row = count, .x_row = count, .y_row = count};
+  unary_op *op = &s->op;
   *op = (unary_op){n->kind, op_float(c, "alpha", n->alpha), n->beta};
   if (n->kind == UNARY_HARD_SIGMOID) op->beta = op_float(c, "beta", n->beta);
   if (n->kind == UNARY_SELU) op->beta = op_float(c, "gamma", n->beta);
   if (n->kind == UNARY_GELU_ERF && op_string_is(c, "approximate", "none", "tanh")) op->kind = UNARY_GELU_TANH;
   if (n->kind == UNARY_CLIP && !clip_bounds(r, op)) return LEDGE_OK;
-  *ret = (kernel){unary_run, op, 0, "unary", 0};
+  *ret = (kernel){unary_run, s, 0, "unary", 0, .window = unary_window};
   return LEDGE_OK;
 }
 
@@ -101,33 +143,37 @@ static const binary_name binary_names[] = {
 
 typedef struct binary_state {
   binary_op op;
-  int64_t a_strides[LEDGE_MAX_RANK], b_strides[LEDGE_MAX_RANK];
+  bool same; /* the same shapes, dense: no strides to walk */
+  int rank, in_rank[2];
+  int64_t dims[2][LEDGE_MAX_RANK], strides[2][LEDGE_MAX_RANK]; /* of the inputs; strides as broadcast to the output */
 } binary_state;
 
 static ledge_status binary_run(op_ctx *c) {
   const binary_state *s = c->kernel;
   tensor *y = op_out(c, 0);
-  binary_f32_broadcast(&s->op, y->rank, y->dims, op_in(c, 0)->data, s->a_strides, op_in(c, 1)->data, s->b_strides,
-                       y->data, c->pool);
+  const float *a = op_in(c, 0)->data, *b = op_in(c, 1)->data;
+  if (s->same)
+    binary_f32(&s->op, a, b, y->data, tensor_elements(y), c->pool);
+  else
+    binary_f32_broadcast(&s->op, y->rank, y->dims, a, s->strides[0], b, s->strides[1], y->data, c->pool);
   return LEDGE_OK;
 }
 
-/* The same shapes: no strides to walk. */
-static ledge_status binary_run_same(op_ctx *c) {
-  const binary_state *s = c->kernel;
-  tensor *y = op_out(c, 0);
-  binary_f32(&s->op, op_in(c, 0)->data, op_in(c, 1)->data, y->data, tensor_elements(y), c->pool);
-  return LEDGE_OK;
+/* Strides of input k, whose own are `own`, as broadcast to the output. */
+static void broadcast_strides(binary_state *s, int k, const int64_t *own) {
+  const int before = s->rank - s->in_rank[k];
+  for (int i = 0; i < s->rank; i++) s->strides[k][i] = i < before || s->dims[k][i - before] == 1 ? 0 : own[i - before];
 }
 
-/* Strides of x as broadcast to y. */
-static void broadcast_strides(const tensor *x, const tensor *y, int64_t *strides) {
+static bool binary_window(void *state, int operand, int64_t row, int64_t stride, size_t *scratch_bytes) {
+  (void)scratch_bytes;
+  binary_state *s = state;
   int64_t own[LEDGE_MAX_RANK];
-  shape_strides(x->rank, x->dims, own);
-  for (int i = 0; i < y->rank; i++) {
-    int k = i - (y->rank - x->rank);
-    strides[i] = k < 0 || x->dims[k] == 1 ? 0 : own[k];
-  }
+  if ((operand != 0 && operand != 1) || !cpu_window_strides(s->in_rank[operand], s->dims[operand], row, stride, own))
+    return false;
+  broadcast_strides(s, operand, own);
+  s->same = false;
+  return true;
 }
 
 static ledge_status binary_prepare(const kernel_request *r, kernel *ret, ledge_error *error) {
@@ -141,10 +187,16 @@ static ledge_status binary_prepare(const kernel_request *r, kernel *ret, ledge_e
   while (strcmp(n->op, c->node->op)) n++;
   binary_state *s = cpu_state(r, sizeof *s, error);
   if (!s) return LEDGE_ERROR_MEMORY;
-  s->op.kind = n->kind;
-  broadcast_strides(a, y, s->a_strides);
-  broadcast_strides(b, y, s->b_strides);
-  *ret = (kernel){tensor_same_shape(a, b) ? binary_run_same : binary_run, s, 0, "binary", 0};
+  *s = (binary_state){.op.kind = n->kind, .same = tensor_same_shape(a, b), .rank = y->rank};
+  for (int k = 0; k < 2; k++) {
+    const tensor *x = k ? b : a;
+    int64_t own[LEDGE_MAX_RANK];
+    s->in_rank[k] = x->rank;
+    memcpy(s->dims[k], x->dims, (size_t)x->rank * sizeof *x->dims);
+    shape_strides(x->rank, x->dims, own);
+    broadcast_strides(s, k, own);
+  }
+  *ret = (kernel){binary_run, s, 0, "binary", 0, .window = binary_window};
   return LEDGE_OK;
 }
 
