@@ -1,12 +1,13 @@
-/* backend/cpu/rnn: LSTM and GRU of float32 with constant weights and default activations.
+/* backend/cpu/rnn: LSTM, GRU and RNN of float32 with constant weights; the first two with default activations.
  *
  *   gates[t] = X[t] W + biases        all steps at once, one matrix product
  *   gates[t] += H[t-1] R              a product of `batch` rows a step, R packed
  *   H[t], C[t]                        one fused step (kernels/rnn)
  *
- * A single batch entry's steps are one call each, product included (rnn_row); two directions of it run side by side.
- * GRU: with linear_before_reset H R is kept apart for the candidate gate; without, the candidate's product waits for
- * the reset gate. Scratch: gates of all steps, the recurrent product, H and C, and what the products ask for. */
+ * RNN's step is the product alone, whose epilogue is the activation. A single batch entry's steps of the others are one
+ * call each, product included (rnn_row); two directions of it run side by side. GRU: with linear_before_reset H R is
+ * kept apart for the candidate gate; without, the candidate's product waits for the reset gate. Scratch: gates of all
+ * steps, the recurrent product, H and C, and what the products ask for. */
 #include "kernels/rnn/rnn.h"
 #include "backend/cpu/rows.h"
 #include "base/error.h"
@@ -24,10 +25,10 @@ typedef struct rnn_direction {
 enum { RNN_WEIGHTS = 1u << 1 | 1u << 2 }; /* the inputs that are packed */
 
 typedef struct rnn_state {
-  bool lstm, reset_after, reverse; /* reset_after: linear_before_reset */
-  bool by_row, apart;              /* steps of rnn_row; gates of both directions at once, for a thread each */
+  bool lstm, gru, reset_after, reverse; /* neither lstm nor gru: RNN; reset_after: linear_before_reset */
+  bool by_row, apart;                   /* steps of rnn_row; gates of both directions at once, for a thread each */
   int64_t steps, batch, input, hidden, directions, gates;
-  gemm_f32_plan in, rec, late;
+  gemm_f32_plan in, rec, late; /* RNN: rec and late are the directions', which differ in activation */
   rnn_direction dir[2];
   size_t at_gates, at_rec, at_h, at_c, at_gemm; /* offsets in the scratch, bytes */
 } rnn_state;
@@ -70,7 +71,10 @@ static void rnn_step(op_ctx *c, const rnn_state *s, const rnn_direction *k, cons
   int64_t n = s->hidden, width = s->gates * n;
   void *scratch = at(c, s->at_gemm);
   float *rec = w->rec;
-  if (s->lstm) {
+  if (!s->lstm && !s->gru) {
+    gemm_f32_args product = {s->batch, before, n, k->r, NULL, g, width, to, n};
+    gemm_f32_run(k == s->dir ? &s->rec : &s->late, &product, scratch, NULL);
+  } else if (s->lstm) {
     gemm_f32_args product = {s->batch, before, n, k->r, NULL, g, width, g, width};
     gemm_f32_run(&s->rec, &product, scratch, NULL);
     rnn_lstm_step_f32(&k->options, g, width, w->cell, w->cell, to, n, s->batch, n);
@@ -196,7 +200,7 @@ static ledge_status row_packed(const kernel_request *r, int n_gates, int64_t hid
 static ledge_status rnn_recurrent(const kernel_request *r, const rnn_state *s, rnn_direction *k,
                                   const unaligned_f32 *own, ledge_error *error) {
   int64_t n = s->hidden;
-  bool late = !s->lstm && !s->reset_after;
+  bool late = s->gru && !s->reset_after;
   int early = late ? 2 : (int)s->gates;
   if (!s->by_row) {
     TRY(rnn_packed(r, &s->rec, own, &k->r, error));
@@ -213,7 +217,7 @@ static ledge_status rnn_bias(const kernel_request *r, rnn_state *s, const float 
   float *bias = cpu_state(r, (size_t)width * 2 * sizeof *bias, error);
   if (!bias) return LEDGE_ERROR_MEMORY;
   float *late = bias + width;
-  bool apart = !s->lstm && s->reset_after;
+  bool apart = s->gru && s->reset_after;
   for (int64_t i = 0; b && i < width; i++) {
     const float *own = b + d * 2 * width;
     bool candidate = apart && i >= 2 * n;
@@ -225,12 +229,38 @@ static ledge_status rnn_bias(const kernel_request *r, rnn_state *s, const float 
   return LEDGE_OK;
 }
 
+/* RNN's activation of direction d, as a product's epilogue; false: it is the reference's. */
+static bool step_activation(const op_ctx *c, int64_t d, kernel_epilogue *ret) {
+  static const struct {
+    const char *name;
+    kernel_epilogue epilogue;
+  } known[] = {{"Tanh", {.act = KERNEL_ACT_TANH}},
+               {"Sigmoid", {.act = KERNEL_ACT_SIGMOID}},
+               {"Relu", {.act = KERNEL_ACT_CLAMP, .alpha = 0, .beta = INFINITY}}};
+  int64_t count = 0;
+  const ledge_string *given = op_strings(c, "activations", &count);
+  if (op_float(c, "clip", 0) > 0 || op_attr_given(c, "activation_alpha") || op_attr_given(c, "activation_beta") ||
+      (op_attr_given(c, "activations") && (!given || d >= count)))
+    return false;
+  for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+    const char *name = known[i].name;
+    if (given && (given[d].size != strlen(name) || memcmp(given[d].data, name, given[d].size))) continue;
+    *ret = known[i].epilogue;
+    return true;
+  }
+  return false;
+}
+
 static bool rnn_plans(const kernel_request *r, rnn_state *s) {
-  int64_t n = s->hidden, early = s->lstm || s->reset_after ? s->gates * n : 2 * n;
+  int64_t n = s->hidden, early = s->gru && !s->reset_after ? 2 * n : s->gates * n;
   gemm_f32_params in = {
       .m = s->steps * s->batch, .n = s->gates * n, .k = s->input, .b_is_constant = true, .threads = r->threads};
   gemm_f32_params rec = {.m = s->batch, .n = early, .k = n, .b_is_constant = true, .threads = 1};
   gemm_f32_params late = {.m = s->batch, .n = n, .k = n, .b_is_constant = true, .threads = 1};
+  if (!s->lstm && !s->gru &&
+      (!step_activation(r->ctx, 0, &rec.epilogue) ||
+       (s->directions > 1 && !step_activation(r->ctx, 1, &late.epilogue))))
+    return false;
   return gemm_f32_plan_init(&s->in, &in, r->isa) && gemm_f32_plan_init(&s->rec, &rec, r->isa) &&
          gemm_f32_plan_init(&s->late, &late, r->isa);
 }
@@ -263,13 +293,23 @@ static bool default_activations(const op_ctx *c, bool lstm) {
   return given || !op_attr_given(c, "activations");
 }
 
+/* sequence_lens, where every entry of the batch has all steps. */
+static bool whole_lengths(const tensor *lengths, int64_t steps) {
+  const int32_t *n = lengths->data;
+  if (lengths->dtype != LEDGE_I32) return false;
+  for (int64_t i = 0, count = tensor_elements(lengths); i < count; i++)
+    if (n[i] != steps) return false;
+  return true;
+}
+
 static bool rnn_supported(const kernel_request *r) {
   op_ctx *c = r->ctx;
   const tensor *x = op_in(c, 0);
-  if (!cpu_is_f32(r, 0) || !cpu_constant(r, 1) || !cpu_constant(r, 2) || (op_has(c, 3) && !cpu_constant(r, 3)) ||
-      op_has(c, 4))
+  if (!cpu_is_f32(r, 0) || !cpu_constant(r, 1) || !cpu_constant(r, 2) || (op_has(c, 3) && !cpu_constant(r, 3)))
     return false;
-  if (!tensor_elements(x) || !default_activations(c, !strcmp(c->node->op, "LSTM"))) return false;
+  if (op_has(c, 4) && !(cpu_constant(r, 4) && whole_lengths(op_in(c, 4), x->dims[0]))) return false;
+  bool plain = !strcmp(c->node->op, "RNN"); /* step_activation looks at its own */
+  if (!tensor_elements(x) || (!plain && !default_activations(c, !strcmp(c->node->op, "LSTM")))) return false;
   return !(op_has(c, 7) && !cpu_constant(r, 7)) && op_int(c, "layout", 0) == 0;
 }
 
@@ -280,7 +320,8 @@ static ledge_status rnn_prepare(const kernel_request *r, kernel *ret, ledge_erro
   rnn_state *s = cpu_state(r, sizeof *s, error);
   if (!s) return LEDGE_ERROR_MEMORY;
   s->lstm = !strcmp(c->node->op, "LSTM");
-  s->gates = s->lstm ? 4 : 3;
+  s->gru = !strcmp(c->node->op, "GRU");
+  s->gates = s->lstm ? 4 : s->gru ? 3 : 1;
   s->reset_after = op_int(c, "linear_before_reset", 0) != 0;
   s->reverse = op_string_is(c, "direction", "forward", "reverse");
   s->steps = x->dims[0], s->batch = x->dims[1], s->input = x->dims[2];
@@ -289,7 +330,7 @@ static ledge_status rnn_prepare(const kernel_request *r, kernel *ret, ledge_erro
   int64_t n = s->hidden, width = s->gates * n;
   const float *peep = s->lstm ? cpu_f32(op_in(c, 7)) : NULL;
   bool input_forget = op_int(c, "input_forget", 0) != 0;
-  s->by_row = s->batch == 1 && !peep && !input_forget;
+  s->by_row = s->batch == 1 && !peep && !input_forget && s->gates > 1;
   s->apart = s->by_row && s->directions == 2 && r->threads > 1;
   for (int64_t d = 0; d < s->directions; d++) {
     rnn_direction *k = &s->dir[d];
@@ -306,12 +347,13 @@ static ledge_status rnn_prepare(const kernel_request *r, kernel *ret, ledge_erro
   double adds = (double)s->directions * (double)s->steps * (double)s->batch * (double)width * (double)(s->input + n);
   file_map_drop_at(w->data, tensor_bytes(w));
   file_map_drop_at(rec->data, tensor_bytes(rec));
-  *ret = (kernel){rnn_run, s, rnn_scratch(s), s->lstm ? "lstm" : "gru", adds, RNN_WEIGHTS};
+  *ret = (kernel){rnn_run, s, rnn_scratch(s), s->lstm ? "lstm" : s->gru ? "gru" : "rnn", adds, RNN_WEIGHTS};
   return LEDGE_OK;
 }
 
 const cpu_row cpu_rows_rnn[] = {
     {"", "LSTM", rnn_prepare, RNN_WEIGHTS},
     {"", "GRU", rnn_prepare, RNN_WEIGHTS},
+    {"", "RNN", rnn_prepare, RNN_WEIGHTS},
     {0},
 };
