@@ -20,20 +20,13 @@ static const char *const fused_acts[KERNEL_ACT_COUNT] = {
 
 const char *fused_act_name(kernel_act act) { return act < KERNEL_ACT_COUNT ? fused_acts[act] : NULL; }
 
-/* Reads the activation from the attributes `name`, `alpha` and `beta`. */
-static ledge_status epilogue_of(const op_ctx *c, const char *name, const char *alpha, const char *beta,
-                                kernel_epilogue *e) {
-  *e = (kernel_epilogue){.alpha = op_float(c, alpha, 1), .beta = op_float(c, beta, 0)};
-  if (!op_attr_given(c, name)) return LEDGE_OK;
-  for (int i = 0; i < KERNEL_ACT_COUNT; i++)
-    if (fused_acts[i] && op_string_is(c, name, "", fused_acts[i])) e->act = (kernel_act)i;
-  if (e->act == KERNEL_ACT_NONE) return op_fail((op_ctx *)c, LEDGE_ERROR_FORMAT, "no such activation");
-  return LEDGE_OK;
-}
-
 ledge_status fused_epilogue(const op_ctx *c, kernel_epilogue *e) {
-  TRY(epilogue_of(c, "act", "act_alpha", "act_beta", e));
+  *e = (kernel_epilogue){.alpha = op_float(c, "act_alpha", 1), .beta = op_float(c, "act_beta", 0)};
   e->residual_after = op_int(c, "residual_after", 0) != 0;
+  if (!op_attr_given(c, "act")) return LEDGE_OK;
+  for (int i = 0; i < KERNEL_ACT_COUNT; i++)
+    if (fused_acts[i] && op_string_is(c, "act", "", fused_acts[i])) e->act = (kernel_act)i;
+  if (e->act == KERNEL_ACT_NONE) return op_fail((op_ctx *)c, LEDGE_ERROR_FORMAT, "no such activation");
   return LEDGE_OK;
 }
 
@@ -68,48 +61,45 @@ ledge_status fused_conv_params(op_ctx *c, const tensor *x, const tensor *w, bool
   return LEDGE_OK;
 }
 
-/* A 1x1 stage: x [batch, h, w, k] and w [n, k, 1, 1]. */
-static ledge_status pointwise_params(op_ctx *c, const tensor *x, const tensor *w, conv_f32_params *p) {
-  TRY(check_conv(c, x, w));
-  if (x->rank != 4 || w->dims[1] != x->dims[3] || w->dims[2] != 1 || w->dims[3] != 1)
-    return op_fail(c, LEDGE_ERROR_SHAPE, "weights of a 1x1 convolution do not fit their input");
-  *p = (conv_f32_params){.rank = 2, .batch = x->dims[0], .channels_in = x->dims[3], .groups = 1};
-  p->channels_out = w->dims[0];
-  for (int i = 0; i < 2; i++) {
-    p->in[i] = p->out[i] = x->dims[1 + i];
-    p->kernel[i] = p->stride[i] = p->dilation[i] = 1;
-  }
-  return LEDGE_OK;
+/* Output of a stage of Separable, without data. */
+static void stage_output(const conv_f32_params *p, tensor *ret) {
+  int64_t dims[LEDGE_MAX_RANK] = {p->batch};
+  for (int i = 0; i < p->rank; i++) dims[1 + i] = p->out[i];
+  dims[1 + p->rank] = p->channels_out;
+  *ret = (tensor){0};
+  tensor_set_shape(ret, LEDGE_F32, p->rank + 2, dims);
 }
 
-/* Its output, without data. */
-static void stage_output(const conv_f32_params *p, tensor *ret) {
-  const int64_t dims[] = {p->batch, p->out[0], p->out[1], p->channels_out};
-  *ret = (tensor){0};
-  tensor_set_shape(ret, LEDGE_F32, 4, dims);
+/* Stage i of c, for an input x: its attributes, without the prefix, are those of a node of its own. */
+static ledge_status stage_params(op_ctx *c, int i, const tensor *x, conv_f32_params *p) {
+  enum { ATTRS_MAX = 16 };
+  const char prefix[] = {(char)('0' + i), '.'};
+  attr attrs[ATTRS_MAX];
+  node n = *c->node;
+  op_ctx stage = *c;
+  n.attrs = attrs, n.n_attrs = 0;
+  stage.node = &n;
+  for (int k = 0; k < c->node->n_attrs && n.n_attrs < ATTRS_MAX; k++) {
+    const attr *a = &c->node->attrs[k];
+    if (strncmp(a->name, prefix, sizeof prefix)) continue;
+    attrs[n.n_attrs] = *a;
+    attrs[n.n_attrs++].name += sizeof prefix;
+  }
+  const tensor *w = op_in(c, 2 + 2 * i);
+  if (!w) return op_fail(c, LEDGE_ERROR_SHAPE, "the weights of stage %d are missing", i);
+  TRY(fused_conv_params(&stage, x, w, true, p));
+  return fused_epilogue(&stage, &p->epilogue);
 }
 
 ledge_status fused_separable_params(op_ctx *c, separable_f32_params *p) {
-  conv_f32_params *e = &p->stage[SEPARABLE_EXPAND], *d = &p->stage[SEPARABLE_DEPTHWISE],
-                  *q = &p->stage[SEPARABLE_PROJECT];
+  *p = (separable_f32_params){.n = c->n_in / 2 - 1};
+  if (c->n_in % 2 || p->n < 1 || p->n > SEPARABLE_MOST)
+    return op_fail(c, LEDGE_ERROR_FORMAT, "%d inputs are no row of convolutions", c->n_in);
   tensor x = *op_in(c, 0);
-  *p = (separable_f32_params){0};
-  if (op_in(c, 1)) {
-    TRY(pointwise_params(c, &x, op_in(c, 1), e));
-    TRY(epilogue_of(c, "act0", "act0_alpha", "act0_beta", &e->epilogue));
-    stage_output(e, &x);
+  for (int i = 0; i < p->n; i++) {
+    TRY(stage_params(c, i, &x, &p->stage[i]));
+    stage_output(&p->stage[i], &x);
   }
-  if (!op_in(c, 3)) return op_fail(c, LEDGE_ERROR_SHAPE, "the depthwise weights are missing");
-  TRY(fused_conv_params(c, &x, op_in(c, 3), true, d));
-  TRY(epilogue_of(c, "act", "act_alpha", "act_beta", &d->epilogue));
-  if (d->rank != 2 || d->groups != d->channels_in || d->groups != d->channels_out)
-    return op_fail(c, LEDGE_ERROR_SHAPE, "the second convolution is not a depthwise one of an image");
-  stage_output(d, &x);
-  if (op_in(c, 5)) {
-    TRY(pointwise_params(c, &x, op_in(c, 5), q));
-    TRY(epilogue_of(c, "act2", "act2_alpha", "act2_beta", &q->epilogue));
-  }
-  (q->rank ? q : d)->epilogue.residual_after = op_int(c, "residual_after", 0) != 0;
   return LEDGE_OK;
 }
 
@@ -237,11 +227,10 @@ static ledge_status affineconv_run(op_ctx *c) {
 static ledge_status separable_infer(op_ctx *c) {
   separable_f32_params p;
   TRY(fused_separable_params(c, &p));
-  const conv_f32_params *last = &p.stage[p.stage[SEPARABLE_PROJECT].rank ? SEPARABLE_PROJECT : SEPARABLE_DEPTHWISE];
-  for (int i = 0; i < SEPARABLE_STAGES; i++)
-    if (p.stage[i].rank) TRY(check_bias(c, 2 + 2 * i, p.stage[i].channels_out));
+  for (int i = 0; i < p.n; i++) TRY(check_bias(c, 3 + 2 * i, p.stage[i].channels_out));
+  const conv_f32_params *last = &p.stage[p.n - 1];
   TRY(image_shape(c, last->batch, last->rank, last->out, last->channels_out));
-  const tensor *r = op_in(c, 7);
+  const tensor *r = op_in(c, 1);
   if (r && op_out(c, 0) && (r->dtype != LEDGE_F32 || !tensor_same_shape(r, op_out(c, 0))))
     return op_fail(c, LEDGE_ERROR_SHAPE, "the residual does not have the output's shape");
   return LEDGE_OK;
@@ -251,23 +240,21 @@ static ledge_status separable_run(op_ctx *c) {
   separable_f32_params p;
   TRY(fused_separable_params(c, &p));
   const float *x = op_in(c, 0)->data;
-  float *made[SEPARABLE_STAGES] = {NULL};
-  int last = p.stage[SEPARABLE_PROJECT].rank ? SEPARABLE_PROJECT : SEPARABLE_DEPTHWISE;
+  float *made[SEPARABLE_MOST] = {NULL};
   ledge_status status = LEDGE_OK;
-  for (int i = 0; i <= last && !status; i++) {
-    const conv_f32_params *s = &p.stage[i];
-    const tensor *w = op_in(c, 1 + 2 * i), *b = op_in(c, 2 + 2 * i), *r = i == last ? op_in(c, 7) : NULL;
-    if (!s->rank) continue;
+  for (int i = 0; i < p.n && !status; i++) {
+    const tensor *w = op_in(c, 2 + 2 * i), *b = op_in(c, 3 + 2 * i), *r = i + 1 == p.n ? op_in(c, 1) : NULL;
     tensor out;
-    stage_output(s, &out);
-    float *y = i == last ? op_out(c, 0)->data : (made[i] = op_scratch(c, (size_t)tensor_elements(&out), sizeof(float)));
-    if (!y)
-      status = LEDGE_ERROR_MEMORY;
+    stage_output(&p.stage[i], &out);
+    float *y = op_out(c, 0)->data;
+    if (i + 1 < p.n) y = made[i] = op_scratch(c, (size_t)tensor_elements(&out), sizeof(float));
+    if (y)
+      conv_f32_ref(&p.stage[i], x, w->data, b ? b->data : NULL, r ? r->data : NULL, y);
     else
-      conv_f32_ref(s, x, w->data, b ? b->data : NULL, r ? r->data : NULL, y);
+      status = LEDGE_ERROR_MEMORY;
     x = y;
   }
-  for (int i = 0; i < SEPARABLE_STAGES; i++) op_scratch_free(made[i]);
+  for (int i = 0; i < p.n; i++) op_scratch_free(made[i]);
   return status;
 }
 
@@ -473,7 +460,7 @@ static ledge_status shuffle_run(op_ctx *c) {
 const op_def ops_fused[] = {
     {"ledge", "Conv", 1, 0, 2, 4, 1, 1, 0, conv_infer, conv_run},
     {"ledge", "AffineConv", 1, 0, 4, 6, 1, 1, 0, affineconv_infer, affineconv_run},
-    {"ledge", "Separable", 1, 0, 4, 8, 1, 1, 0, separable_infer, separable_run},
+    {"ledge", "Separable", 1, 0, 6, 2 + 2 * SEPARABLE_MOST, 1, 1, 0, separable_infer, separable_run},
     {"ledge", "ConvTranspose", 1, 0, 2, 3, 1, 1, 0, convtranspose_infer, convtranspose_run},
     {"ledge", "MaxPool", 1, 0, 1, 1, 1, 1, 0, pool_infer, maxpool_run},
     {"ledge", "AveragePool", 1, 0, 1, 1, 1, 1, 0, pool_infer, averagepool_run},

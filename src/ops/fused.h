@@ -11,11 +11,10 @@
  *   Shuffle        X... (1, or `groups` of one shape): the rows of their concatenation along the last dim, taken for
  *                  `groups` rows one below the other, are transposed: y[..., i * groups + k] is element i of row k. Of
  *                  any dtype
- *   Separable      X, W0?, B0?, W1, B1?, W2?, B2?, R?: a 1x1 Conv, a depthwise one and a 1x1 one, one after the other;
- * the first or the last may be absent. W1's window is in the attributes; R goes to the last Conv
+ *   Separable      X, R?, W, B?, W, B?, ...: Convs one after the other, each 1x1 or depthwise; the attributes of the
+ * i-th, from 0, have "i." before their names; the last adds R
  *
- * The activation is in the attributes act (a name of fused_acts), act_alpha, act_beta; Separable's for its
- * first and last Conv in act0, act0_alpha, act0_beta, act2, ... */
+ * The activation is in the attributes act (a name of fused_acts), act_alpha, act_beta. */
 #ifndef OPS_FUSED_H
 #define OPS_FUSED_H
 

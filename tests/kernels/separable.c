@@ -3,11 +3,14 @@
 #include "kernels/separable/separable.h"
 #include "array_test.h"
 
+enum { STAGES = 5 };
+
 typedef struct block_case {
   int64_t batch, in[2], kernel[2], stride, dilation, pad0[2], pad1[2];
   int64_t from, channels, to; /* from, to 0: no expand, no project */
   int residual;               /* 1: before the last activation, 2: after it, 3: y itself */
-  kernel_act act[SEPARABLE_STAGES];
+  kernel_act act[3];
+  bool again; /* depthwise and expand once more behind it */
 } block_case;
 
 static conv_f32_params pointwise(int64_t batch, const int64_t *size, int64_t from, int64_t to, kernel_act act) {
@@ -24,20 +27,30 @@ static conv_f32_params pointwise(int64_t batch, const int64_t *size, int64_t fro
                            .epilogue = {.act = act, .alpha = act == KERNEL_ACT_SILU, .beta = 6}};
 }
 
+static conv_f32_params depthwise(const block_case *c, const int64_t *size, int64_t channels) {
+  conv_f32_params p = pointwise(c->batch, size, channels, channels, c->act[1]);
+  p.groups = channels;
+  for (int i = 0; i < 2; i++) {
+    p.kernel[i] = c->kernel[i], p.stride[i] = c->stride, p.dilation[i] = c->dilation ? c->dilation : 1;
+    p.pad_begin[i] = c->pad0[i];
+    p.out[i] = (c->in[i] + c->pad0[i] + c->pad1[i] - (c->kernel[i] - 1) * p.dilation[i] - 1) / c->stride + 1;
+  }
+  return p;
+}
+
 static separable_f32_params params_of(const block_case *c) {
   separable_f32_params p = {0};
-  int64_t dilation = c->dilation ? c->dilation : 1, out[2];
-  for (int i = 0; i < 2; i++)
-    out[i] = (c->in[i] + c->pad0[i] + c->pad1[i] - (c->kernel[i] - 1) * dilation - 1) / c->stride + 1;
-  if (c->from) p.stage[0] = pointwise(c->batch, c->in, c->from, c->channels, c->act[0]);
-  p.stage[1] = pointwise(c->batch, c->in, c->channels, c->channels, c->act[1]);
-  p.stage[1].groups = c->channels;
-  for (int i = 0; i < 2; i++) {
-    p.stage[1].out[i] = out[i], p.stage[1].kernel[i] = c->kernel[i], p.stage[1].stride[i] = c->stride;
-    p.stage[1].dilation[i] = dilation, p.stage[1].pad_begin[i] = c->pad0[i];
+  if (c->from) p.stage[p.n++] = pointwise(c->batch, c->in, c->from, c->channels, c->act[0]);
+  p.stage[p.n++] = depthwise(c, c->in, c->channels);
+  if (c->to) p.stage[p.n] = pointwise(c->batch, p.stage[p.n - 1].out, c->channels, c->to, c->act[2]), p.n++;
+  if (c->again) {
+    int64_t channels = p.stage[p.n - 1].channels_out;
+    block_case d = *c;
+    memcpy(d.in, p.stage[p.n - 1].out, sizeof d.in);
+    p.stage[p.n] = depthwise(&d, d.in, channels), p.n++;
+    p.stage[p.n] = pointwise(c->batch, p.stage[p.n - 1].out, channels, c->channels, c->act[0]), p.n++;
   }
-  if (c->to) p.stage[2] = pointwise(c->batch, out, c->channels, c->to, c->act[2]);
-  p.stage[c->to ? 2 : 1].epilogue.residual_after = c->residual == 2;
+  p.stage[p.n - 1].epilogue.residual_after = c->residual == 2;
   return p;
 }
 
@@ -50,13 +63,12 @@ typedef struct stage_data {
   void *packed;
 } stage_data;
 
-/* The stages one by one; *ret_error: against the oracle. */
+/* The stages one by one, each against the oracle. */
 static void run_alone(const separable_f32_plan *plan, const float *x, const float *residual, stage_data *data, rng *r) {
-  const int last = plan->project ? 2 : 1;
-  for (int i = 0; i < SEPARABLE_STAGES; i++) {
+  const int last = plan->n - 1;
+  for (int i = 0; i < plan->n; i++) {
     const conv_f32_plan *s = &plan->stage[i];
     const conv_f32_params *p = &s->params;
-    if (!p->rank) continue;
     data[i].w = test_array_random(r, p->channels_out * p->channels_in / p->groups * p->kernel[0] * p->kernel[1], 1);
     data[i].b = test_array_random(r, p->channels_out, 0);
     data[i].y = test_array_new(pixels_of(p, true) * p->channels_out, 0);
@@ -77,15 +89,16 @@ static void check_case(const block_case *c, uint32_t isa) {
   separable_f32_params params = params_of(c);
   separable_f32_plan plan;
   CHECK(separable_f32_plan_init(&plan, &params, isa));
-  const conv_f32_params *first = &plan.stage[c->from ? 0 : 1].params, *last = &plan.stage[c->to ? 2 : 1].params;
+  const conv_f32_params *first = &plan.stage[0].params, *last = &plan.stage[plan.n - 1].params;
   rng r;
   rng_init(&r, 3);
-  stage_data data[SEPARABLE_STAGES] = {0};
+  stage_data data[STAGES] = {0};
   int64_t ny = pixels_of(last, true) * last->channels_out;
   test_array x = test_array_random(&r, pixels_of(first, false) * first->channels_in, 1),
              add = test_array_random(&r, ny, 1);
   run_alone(&plan, x.data, c->residual ? add.data : NULL, data, &r);
-  const void *packed[] = {data[0].packed, data[1].packed, data[2].packed};
+  const void *packed[STAGES];
+  for (int i = 0; i < plan.n; i++) packed[i] = data[i].packed;
   for (int threads = 1; threads <= 3; threads++) {
     params.threads = threads;
     CHECK(separable_f32_plan_init(&plan, &params, isa));
@@ -95,14 +108,14 @@ static void check_case(const block_case *c, uint32_t isa) {
     if (c->residual == 3) memcpy(y.data, add.data, (size_t)ny * sizeof(float));
     const float *residual = c->residual == 3 ? y.data : c->residual ? add.data : NULL;
     separable_f32_run(&plan, x.data, packed, y.data, residual, scratch, test_pool(threads));
-    if (memcmp(y.data, data[c->to ? 2 : 1].y.data, (size_t)ny * sizeof(float)))
+    if (memcmp(y.data, data[plan.n - 1].y.data, (size_t)ny * sizeof(float)))
       TEST_FAIL("%lldx%lld, %lld-%lld-%lld channels, %s: other bits with %d threads", (long long)c->in[0],
                 (long long)c->in[1], (long long)c->from, (long long)c->channels, (long long)c->to,
                 isa ? cpu_isa_name((cpu_isa)isa) : "plain", threads);
     test_array_free(&y);
     mem_free(scratch);
   }
-  for (int i = 0; i < SEPARABLE_STAGES; i++) {
+  for (int i = 0; i < plan.n; i++) {
     test_array_free(&data[i].w), test_array_free(&data[i].b), test_array_free(&data[i].y);
     mem_free(data[i].packed);
   }
@@ -128,6 +141,10 @@ static const block_case cases[] = {
     {1, {10, 10}, {3, 3}, 3, 1, {2, 0}, {4, 3}, 6, 20, 10, 0, {RELU6, RELU6, RELU6}},
     {1, {1, 1}, {3, 3}, 1, 1, {1, 1}, {1, 1}, 6, 20, 10, 0, {RELU6, RELU6, RELU6}},
     {1, {2, 3}, {5, 5}, 1, 1, {4, 4}, {4, 4}, 6, 20, 10, 0, {RELU6, RELU6, RELU6}},
+    {1, {33, 30}, {3, 3}, 1, 1, {1, 1}, {1, 1}, 12, 64, 16, 0, {RELU6, RELU6, RELU6}, true},
+    {2, {34, 17}, {3, 3}, 2, 1, {1, 0}, {1, 1}, 12, 40, 8, 3, {RELU6, SILU, RELU6}, true},
+    {1, {31, 20}, {5, 5}, 1, 1, {2, 2}, {2, 2}, 0, 24, 0, 0, {RELU6, RELU6, RELU6}, true},
+    {1, {40, 9}, {3, 3}, 1, 2, {2, 2}, {2, 2}, 7, 24, 0, 2, {RELU6, RELU6, RELU6}, true},
     {1, {5, 4}, {3, 3}, 1, 1, {1, 1}, {1, 1}, 6, 1024, 10, 0, {RELU6, RELU6, RELU6}},
 };
 
@@ -144,7 +161,7 @@ static void test_refused(void) {
   const separable_f32_params good = params_of(&cases[0]);
   CHECK(separable_f32_plan_init(&plan, &good, 0));
   separable_f32_params p = good;
-  p.stage[0].rank = p.stage[2].rank = 0;
+  p.n = 1;
   CHECK(!separable_f32_plan_init(&plan, &p, 0));
   p = good, p.stage[1].rank = 0;
   CHECK(!separable_f32_plan_init(&plan, &p, 0));

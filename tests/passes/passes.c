@@ -684,7 +684,7 @@ static void test_separable(void) {
   CASES({"separable", WITH, "x 1x4x100x90", BLOCK,
          "a = Conv x e f; r = Relu a; c = Conv r d b | group=24 pads=[1,1,1,1]; t = HardSwish c; y = Conv t p q", "y",
          "ledge:Separable !ledge:Conv"},
-        {"separable", WITH, "x 2x4x100x90", BLOCK,
+        {"separable", WITH, "x 2x4x180x150", BLOCK,
          "a = Conv x e; r = Sigmoid a; c = Conv r d | group=24 strides=[2,2] pads=[0,0,1,1]; t = LeakyRelu c; "
          "u = Conv t p; y = Elu u",
          "y", "ledge:Separable !ledge:Conv"},
@@ -695,6 +695,10 @@ static void test_separable(void) {
          "c = Conv x d b | group=24 pads=[1,1,1,1]; r = Relu c; y = Conv r p q", "y", "ledge:Separable !ledge:Conv"},
         {"separable", WITH, "x 1x4x100x90; z 1x24x98x88", BLOCK,
          "a = Conv x e f; c = Conv a d b | group=24; y = Add c z", "y", "ledge:Separable !ledge:Conv"},
+        {"separable", WITH, "x 1x24x100x90", BLOCK "; w 24x24x1x1",
+         "a = Conv x d b | group=24 pads=[1,1,1,1]; c = Relu a; t = Conv c w f; u = Conv t d | group=24; v = Elu u; "
+         "y = Conv v p q",
+         "y", "ledge:Separable !ledge:Conv"},
         /* near: small; what is between is read again, or added to; strides, padding, groups */
         {"separable", WITH, "x 1x4x10x9", BLOCK, "a = Conv x e f; c = Conv a d b | group=24; y = Conv c p", "y",
          "!ledge:Separable", .closed = true},

@@ -161,20 +161,19 @@ typedef struct separable_state {
     conv_f32_plan whole;
     const void *packed;
     size_t at; /* in scratch: of the stage's output; the last's is y */
-  } stage[SEPARABLE_STAGES];
+  } stage[SEPARABLE_MOST];
   int last;
   size_t at_scratch; /* of the stages' own */
 } separable_state;
 
-enum { SEPARABLE_WEIGHTS = 1u << 1 | 1u << 3 | 1u << 5 };
+enum { SEPARABLE_WEIGHTS = 0x15554 }; /* every second input from 2 on */
 
 static ledge_status separable_run(op_ctx *c) {
   const separable_state *s = c->kernel;
   const float *x = op_in(c, 0)->data;
   char *scratch = c->scratch;
   for (int i = 0; i <= s->last; i++) {
-    if (!s->stage[i].packed) continue;
-    const float *residual = i == s->last ? cpu_f32(op_in(c, 7)) : NULL;
+    const float *residual = i == s->last ? cpu_f32(op_in(c, 1)) : NULL;
     float *y = i == s->last ? op_out(c, 0)->data : (float *)(void *)(scratch + s->stage[i].at);
     if (s->stage[i].bf16)
       conv_bf16_run(&s->stage[i].half, x, s->stage[i].packed, y, residual, scratch + s->at_scratch, c->pool);
@@ -188,7 +187,7 @@ static ledge_status separable_run(op_ctx *c) {
 /* One stage's plan and weights; *own: the most scratch that a stage takes. False: not for these sizes. */
 static ledge_status separable_stage_prepare(const kernel_request *r, separable_state *s, int i,
                                             const conv_f32_params *p, size_t *own, bool *ret, ledge_error *error) {
-  const tensor *w = op_in(r->ctx, 1 + 2 * i), *b = op_in(r->ctx, 2 + 2 * i);
+  const tensor *w = op_in(r->ctx, 2 + 2 * i), *b = op_in(r->ctx, 3 + 2 * i);
   s->stage[i].bf16 = conv_bf16_plan_init(&s->stage[i].half, p, r->isa);
   *ret = s->stage[i].bf16 || conv_f32_plan_init(&s->stage[i].whole, p, r->isa);
   if (!*ret) return LEDGE_OK;
@@ -205,10 +204,9 @@ ledge_status cpu_bf16_separable(const kernel_request *r, const separable_f32_par
   if (!s) return LEDGE_ERROR_MEMORY;
   double multiply_adds = 0;
   size_t between = 0, own = 0;
-  *s = (separable_state){.last = p->stage[SEPARABLE_PROJECT].rank ? SEPARABLE_PROJECT : SEPARABLE_DEPTHWISE};
+  *s = (separable_state){.last = p->n - 1};
   for (int i = 0; i <= s->last; i++) {
     conv_f32_params stage = p->stage[i];
-    if (!stage.rank) continue;
     bool fits = false;
     stage.threads = r->threads;
     stage.algo = CONV_AUTO;

@@ -4,23 +4,24 @@
 #include "base/error.h"
 #include "ops/fused.h"
 
-enum { SEPARABLE_WEIGHTS = 1u << 1 | 1u << 3 | 1u << 5 }; /* the inputs that are packed */
+/* The weights, which are packed: every second input from 2 on. */
+enum { SEPARABLE_WEIGHTS = 0x15554 };
 
 typedef struct separable_state {
   separable_f32_plan plan;
-  const void *packed[SEPARABLE_STAGES];
+  const void *packed[SEPARABLE_MOST];
 } separable_state;
 
 static ledge_status separable_run(op_ctx *c) {
   const separable_state *s = c->kernel;
-  separable_f32_run(&s->plan, op_in(c, 0)->data, s->packed, op_out(c, 0)->data, cpu_f32(op_in(c, 7)), c->scratch,
+  separable_f32_run(&s->plan, op_in(c, 0)->data, s->packed, op_out(c, 0)->data, cpu_f32(op_in(c, 1)), c->scratch,
                     c->pool);
   return LEDGE_OK;
 }
 
 static ledge_status separable_prepare(const kernel_request *r, kernel *ret, ledge_error *error) {
   op_ctx *c = r->ctx;
-  for (int i = 1; i < 7; i++)
+  for (int i = 2; i < c->n_in; i++)
     if (op_has(c, i) && !cpu_constant(r, i)) return LEDGE_OK;
   separable_f32_params p;
   TRY(fused_separable_params(c, &p));
@@ -31,9 +32,8 @@ static ledge_status separable_prepare(const kernel_request *r, kernel *ret, ledg
   if (!s) return LEDGE_ERROR_MEMORY;
   if (!separable_f32_plan_init(&s->plan, &p, r->isa)) return LEDGE_OK;
   double multiply_adds = 0;
-  for (int i = 0; i < SEPARABLE_STAGES; i++) {
-    if (!p.stage[i].rank) continue;
-    TRY(cpu_conv_pack(r, &s->plan.stage[i], op_in(c, 1 + 2 * i), op_in(c, 2 + 2 * i), &s->packed[i], error));
+  for (int i = 0; i < p.n; i++) {
+    TRY(cpu_conv_pack(r, &s->plan.stage[i], op_in(c, 2 + 2 * i), op_in(c, 3 + 2 * i), &s->packed[i], error));
     multiply_adds += cpu_conv_multiply_adds(&p.stage[i]);
   }
   *ret = (kernel){.run = separable_run,

@@ -1,6 +1,5 @@
-/* kernels/separable: bands of output rows, one after another. A band makes the rows of expand's output that it needs
- * and that the one before has not left, in a ring of rows with zeros at both ends; the depthwise stage reads them
- * there, and its own output waits in a band's buffer for the project stage:
+/* kernels/separable: bands of output rows, one after another. A stage asks the one before it for the rows that it needs
+ * next; that makes those that are not there yet, and asks in its turn:
  *
  *   x row --expand--> ring: |0| row i     |0|      depthwise      band: | rows of the band |  --project--> y rows
  *                           |0| row i + 1 |0|  -------------->
@@ -17,11 +16,12 @@
 #include <string.h>
 
 enum {
-  SEPARABLE_L2_BYTES = 512 << 10,  /* ring and band beside the weights */
-  SEPARABLE_WIN_BYTES = 768 << 10, /* between the stages: from here on it wins */
+  SEPARABLE_L2_BYTES = 512 << 10,  /* of rows that are kept, beside the weights */
+  SEPARABLE_WIN_BYTES = 384 << 10, /* between two stages: from here on it wins */
   SEPARABLE_BAND_MOST = 8,
   SEPARABLE_CHUNK_ROWS = 16, /* of a thread's chunk: it makes up to kernel - stride rows twice */
   SEPARABLE_KERNEL_MOST = 16,
+  SEPARABLE_LINES = 2, /* output rows that a depthwise stage makes at once */
 };
 
 static int64_t ceil_div(int64_t a, int64_t b) { return a / b + (a % b != 0); }
@@ -30,85 +30,91 @@ static int64_t max_i64(int64_t a, int64_t b) { return a > b ? a : b; }
 
 /* ---- plan ---- */
 
-static bool pointwise_stage(const conv_f32_params *p) {
-  return p->rank == 2 && p->groups == 1 && conv_pointwise_fits(p);
-}
+static bool is_pointwise(const conv_f32_params *p) { return p->groups == 1 && conv_pointwise_fits(p); }
 
 static bool stages_fit(const separable_f32_params *params) {
-  const conv_f32_params *e = &params->stage[SEPARABLE_EXPAND], *d = &params->stage[SEPARABLE_DEPTHWISE],
-                        *p = &params->stage[SEPARABLE_PROJECT];
-  if (!e->rank && !p->rank) return false;
-  if (d->rank != 2 || !conv_depthwise_fits(d)) return false;
-  for (int i = 0; i < 2; i++) {
-    if (d->pad_begin[i] < 0 || d->kernel[i] > SEPARABLE_KERNEL_MOST) return false;
-    if (d->in[i] < 1 || d->out[i] < 1) return false;
-    if (e->rank && e->out[i] != d->in[i]) return false;
-    if (p->rank && p->in[i] != d->out[i]) return false;
+  if (params->n < 2 || params->n > SEPARABLE_MOST) return false;
+  for (int i = 0; i < params->n; i++) {
+    const conv_f32_params *s = &params->stage[i], *before = &params->stage[i > 0 ? i - 1 : 0];
+    if (s->rank != 2 || s->batch < 1 || (!is_pointwise(s) && !conv_depthwise_fits(s))) return false;
+    if (i > 0 && (s->batch != before->batch || s->channels_in != before->channels_out)) return false;
+    for (int d = 0; d < 2; d++) {
+      if (s->pad_begin[d] < 0 || s->kernel[d] > SEPARABLE_KERNEL_MOST || s->in[d] < 1 || s->out[d] < 1) return false;
+      if (i > 0 && s->in[d] != before->out[d]) return false;
+    }
   }
-  if (d->batch < 1) return false;
-  if (e->rank && (!pointwise_stage(e) || e->channels_out != d->channels_in || e->batch != d->batch)) return false;
-  return !p->rank || (pointwise_stage(p) && p->channels_in == d->channels_out && p->batch == d->batch);
-}
-
-/* Rows of the ring for bands of so many output rows. */
-static int64_t ring_rows(const conv_f32_params *d, int64_t band) {
-  return (band - 1) * d->stride[0] + (d->kernel[0] - 1) * d->dilation[0] + 1;
-}
-
-/* The band whose pixels fill the tiles best, while ring and band stay in L2; of equal ones the smallest. */
-static int64_t choose_band(const separable_f32_plan *plan, const conv_f32_params *d, int mr) {
-  int64_t best = 1;
-  double most = 0;
-  for (int64_t band = 1; band <= min_i64(SEPARABLE_BAND_MOST, d->out[0]); band++) {
-    int64_t pixels = band * d->out[1];
-    double bytes = 4 * ((plan->expand ? (double)(ring_rows(d, band) * plan->ring_row) : 0) +
-                        (plan->project ? (double)(pixels * plan->middle) : 0));
-    double filled = plan->project ? (double)pixels / (double)(ceil_div(pixels, mr) * mr) : 1;
-    double score = filled * (bytes > 2 * SEPARABLE_L2_BYTES ? 0.6 : bytes > SEPARABLE_L2_BYTES ? 0.85 : 1);
-    if (band == 1) score *= 0.95; /* the depthwise stage does two rows at once */
-    if (score > 1.02 * most) best = band, most = score;
-  }
-  return best;
-}
-
-bool separable_f32_plan_init(separable_f32_plan *ret_plan, const separable_f32_params *params, uint32_t isa_mask) {
-  static const conv_algo algos[SEPARABLE_STAGES] = {CONV_POINTWISE, CONV_DEPTHWISE, CONV_POINTWISE};
-  separable_f32_plan plan = {.threads = params->threads > 0 ? params->threads : 1,
-                             .expand = params->stage[SEPARABLE_EXPAND].rank > 0,
-                             .project = params->stage[SEPARABLE_PROJECT].rank > 0};
-  if (!stages_fit(params)) return false;
-  for (int i = 0; i < SEPARABLE_STAGES; i++) {
-    conv_f32_params stage = params->stage[i];
-    if (!stage.rank) continue;
-    stage.algo = algos[i];
-    stage.threads = plan.threads;
-    if (!conv_f32_plan_init(&plan.stage[i], &stage, isa_mask) || plan.stage[i].params.algo != algos[i]) return false;
-  }
-  const conv_f32_params *d = &plan.stage[SEPARABLE_DEPTHWISE].params;
-  int64_t last = (d->out[1] - 1) * d->stride[1] + (d->kernel[1] - 1) * d->dilation[1] - d->pad_begin[1];
-  int64_t after = max_i64(0, last - (d->in[1] - 1));
-  size_t row, ring, band, bytes;
-  plan.ring_pad = d->pad_begin[1];
-  plan.middle = d->channels_in + (d->channels_in % 1024 == 0 ? 16 : 0); /* else a tile's rows share a set of L1 */
-  if (!mem_mul((size_t)(plan.ring_pad + d->in[1] + after), (size_t)plan.middle, &row) || row > PTRDIFF_MAX / 64)
-    return false;
-  plan.ring_row = (int64_t)row;
-  plan.band = choose_band(&plan, d, plan.stage[SEPARABLE_DEPTHWISE].gemm->mr);
-  plan.bands = ceil_div(d->out[0], plan.band);
-  plan.ring = ring_rows(d, plan.band);
-  if (!mem_mul(plan.expand ? row * sizeof(float) : 0, (size_t)plan.ring, &ring) ||
-      !mem_mul(plan.project ? (size_t)(plan.band * d->out[1]) * sizeof(float) : 0, (size_t)plan.middle, &band) ||
-      !mem_add(mem_align(ring, 64), mem_align(band, 64), &plan.thread_scratch_bytes) ||
-      !mem_mul(plan.thread_scratch_bytes, (size_t)plan.threads, &bytes) || bytes > PTRDIFF_MAX)
-    return false;
-  plan.scratch_bytes = bytes;
-  *ret_plan = plan;
   return true;
 }
 
-bool separable_f32_wins(int64_t expanded_bytes, int64_t filtered_bytes) {
-  return expanded_bytes + filtered_bytes >= SEPARABLE_WIN_BYTES;
+/* Input rows of a depthwise stage for so many output rows. */
+static int64_t input_rows(const conv_f32_params *d, int64_t rows) {
+  return (rows - 1) * d->stride[0] + (d->kernel[0] - 1) * d->dilation[0] + 1;
 }
+
+/* The rows that stand between the stages, for bands of plan->band rows. False where a size overflows. */
+static bool plan_rows(separable_f32_plan *plan) {
+  int64_t at = 0, most = plan->band; /* rows that the stage makes at once */
+  for (int i = plan->n - 1; i > 0; i--) {
+    const conv_f32_params *s = &plan->stage[i].params;
+    separable_f32_rows *r = &plan->rows[i - 1];
+    *r = (separable_f32_rows){.ring = s->algo == CONV_DEPTHWISE, .at = at};
+    int64_t after = 0;
+    if (r->ring) {
+      int64_t last = (s->out[1] - 1) * s->stride[1] + (s->kernel[1] - 1) * s->dilation[1] - s->pad_begin[1];
+      after = max_i64(0, last - (s->in[1] - 1));
+      r->pad = s->pad_begin[1];
+      most = input_rows(s, SEPARABLE_LINES);
+    }
+    size_t row, all;
+    r->rows = most;
+    r->pixel = s->channels_in + (s->channels_in % 1024 == 0 ? 16 : 0); /* else a tile's rows share a set of L1 */
+    if (!mem_mul((size_t)(r->pad + s->in[1] + after), (size_t)r->pixel, &row) ||
+        !mem_mul(row, (size_t)most * sizeof(float), &all) || all > PTRDIFF_MAX / 64)
+      return false;
+    r->row = (int64_t)row;
+    at += (int64_t)mem_align(all, 64) / (int64_t)sizeof(float);
+    if (at > PTRDIFF_MAX / 64) return false;
+  }
+  plan->thread_scratch_bytes = (size_t)at * sizeof(float);
+  return true;
+}
+
+/* The band whose pixels fill the tiles best, while what is kept stays in L2; of equal ones the smallest. */
+static bool choose_band(separable_f32_plan *plan) {
+  const conv_f32_plan *last = &plan->stage[plan->n - 1];
+  const conv_f32_params *p = &last->params;
+  int64_t best = 1, mr = last->gemm->mr;
+  double most = 0;
+  for (int64_t band = 1; band <= min_i64(SEPARABLE_BAND_MOST, p->out[0]); band++) {
+    plan->band = band;
+    if (!plan_rows(plan)) return false;
+    int64_t pixels = band * p->out[1], bytes = (int64_t)plan->thread_scratch_bytes;
+    double filled = p->algo == CONV_POINTWISE ? (double)pixels / (double)(ceil_div(pixels, mr) * mr) : 1;
+    double score = filled * (bytes > 2 * SEPARABLE_L2_BYTES ? 0.6 : bytes > SEPARABLE_L2_BYTES ? 0.85 : 1);
+    if (band == 1) score *= 0.95; /* a depthwise stage makes two rows at once */
+    if (score > 1.02 * most) best = band, most = score;
+  }
+  plan->band = best;
+  plan->bands = ceil_div(p->out[0], best);
+  return plan_rows(plan);
+}
+
+bool separable_f32_plan_init(separable_f32_plan *ret_plan, const separable_f32_params *params, uint32_t isa_mask) {
+  separable_f32_plan plan = {.n = params->n, .threads = params->threads > 0 ? params->threads : 1};
+  if (!stages_fit(params)) return false;
+  for (int i = 0; i < plan.n; i++) {
+    conv_f32_params stage = params->stage[i];
+    stage.algo = is_pointwise(&stage) ? CONV_POINTWISE : CONV_DEPTHWISE;
+    stage.threads = plan.threads;
+    if (!conv_f32_plan_init(&plan.stage[i], &stage, isa_mask) || plan.stage[i].params.algo != stage.algo) return false;
+  }
+  if (!choose_band(&plan)) return false;
+  if (!mem_mul(plan.thread_scratch_bytes, (size_t)plan.threads, &plan.scratch_bytes)) return false;
+  *ret_plan = plan;
+  return plan.scratch_bytes <= PTRDIFF_MAX;
+}
+
+bool separable_f32_wins(int64_t bytes) { return bytes >= SEPARABLE_WIN_BYTES; }
 
 /* ---- run ---- */
 
@@ -118,18 +124,27 @@ typedef struct separable_job {
   float *y;
   const void *const *packed;
   void *scratch;
-  depthwise_f32_line line;
-  conv_geometry g; /* of the depthwise stage */
+  depthwise_f32_line line[SEPARABLE_MOST]; /* of the depthwise stages */
 } separable_job;
 
+/* A thread's place. */
+typedef struct separable_work {
+  const separable_job *job;
+  float *scratch;
+  const float *x, *residual; /* of the image */
+  float *y;
+  int64_t made[SEPARABLE_MOST];  /* of a ring: rows of the image stand there up to this one */
+  int64_t first[SEPARABLE_MOST]; /* of a band: the row in slot 0 */
+} separable_work;
+
 /* The bias stands before the weights of a packed stage. */
-static const float *stage_bias(const separable_job *j, separable_stage s) { return j->packed[s]; }
-static const float *stage_weights(const separable_job *j, separable_stage s) {
+static const float *stage_bias(const separable_job *j, int s) { return j->packed[s]; }
+static const float *stage_weights(const separable_job *j, int s) {
   return (const float *)((const char *)j->packed[s] + conv_bias_bytes(&j->plan->stage[s].params));
 }
 
 /* A 1x1 stage over `pixels` neighbouring pixels. */
-static void product(const separable_job *j, separable_stage s, int64_t pixels, const float *x, int64_t x_pixel,
+static void product(const separable_job *j, int s, int64_t pixels, const float *x, int64_t x_pixel,
                     const float *residual, float *y, int64_t y_pixel) {
   const conv_f32_plan *plan = &j->plan->stage[s];
   const int64_t zero = 0, k = plan->params.channels_in, r_pixel = plan->params.residual_pixel_stride;
@@ -169,88 +184,132 @@ static void product(const separable_job *j, separable_stage s, int64_t pixels, c
   }
 }
 
-/* Where input row iy of the depthwise stage begins. */
-static const float *middle_row(const separable_job *j, const float *ring, const float *image, int64_t iy) {
-  return j->plan->expand ? ring + iy % j->plan->ring * j->plan->ring_row : image + iy * j->g.x_row[1];
+/* Where row i of stage s's output begins; in a ring, the zeros before it. */
+static float *kept_row(const separable_work *w, int s, int64_t i) {
+  const separable_f32_rows *r = &w->job->plan->rows[s];
+  return w->scratch + r->at + (r->ring ? i % r->rows : i - w->first[s]) * r->row;
+}
+static const float *input_row(const separable_work *w, int s, int64_t i) {
+  const conv_f32_params *p = &w->job->plan->stage[s].params;
+  return s > 0 ? kept_row(w, s - 1, i) : w->x + i * p->in[1] * p->x_pixel_stride;
+}
+static float *output_row(const separable_work *w, int s, int64_t i) {
+  const separable_f32_plan *plan = w->job->plan;
+  const conv_f32_params *p = &plan->stage[s].params;
+  if (s + 1 == plan->n) return w->y + i * p->out[1] * p->y_pixel_stride;
+  return kept_row(w, s, i) + plan->rows[s].pad * plan->rows[s].pixel;
+}
+static const float *residual_row(const separable_work *w, int s, int64_t i) {
+  const conv_f32_params *p = &w->job->plan->stage[s].params;
+  return w->residual && s + 1 == w->job->plan->n ? w->residual + i * p->out[1] * p->residual_pixel_stride : NULL;
 }
 
-/* The depthwise stage of output rows [oy0, oy1): to `to`, dense rows. */
-static void depthwise_band(const separable_job *j, const float *ring, const float *image, int64_t oy0, int64_t oy1,
-                           const float *residual, float *to) {
-  const conv_geometry *g = &j->g;
+static void make_rows(separable_work *w, int s, int64_t from, int64_t to);
+
+static void pointwise_rows(separable_work *w, int s, int64_t from, int64_t to) {
+  const separable_f32_plan *plan = w->job->plan;
+  const conv_f32_params *p = &plan->stage[s].params;
+  const bool last = s + 1 == plan->n;
+  if (s > 0) make_rows(w, s - 1, from, to);
+  int64_t x_pixel = s > 0 ? plan->rows[s - 1].pixel : p->x_pixel_stride;
+  int64_t y_pixel = last ? p->y_pixel_stride : plan->rows[s].pixel;
+  int64_t together = last || !plan->rows[s].ring ? to - from : 1; /* rows without zeros between them */
+  for (int64_t i = from; i < to; i += together) {
+    product(w->job, s, together * p->out[1], input_row(w, s, i), x_pixel, residual_row(w, s, i), output_row(w, s, i),
+            y_pixel);
+  }
+}
+
+static void depthwise_rows(separable_work *w, int s, int64_t from, int64_t to) {
+  const separable_job *j = w->job;
+  const conv_f32_params *p = &j->plan->stage[s].params;
+  depthwise_f32_line line = j->line[s];
   const float *rows[SEPARABLE_KERNEL_MOST + 2];
   int64_t y0, y1, again0, again1;
-  for (int64_t oy = oy0, lines; oy < oy1; oy += lines, to += lines * j->line.y_line) {
-    int64_t iy = oy * g->stride[1] - g->pad[1];
-    conv_valid_taps(iy, g->kernel[1], g->dilation[1], g->in[1], &y0, &y1);
-    conv_valid_taps(iy + g->stride[1], g->kernel[1], g->dilation[1], g->in[1], &again0, &again1);
-    bool whole = y1 - y0 == g->kernel[1] && again1 - again0 == g->kernel[1];
-    lines = whole && j->line.lines > 1 && oy + 1 < oy1 ? 2 : 1;
-    for (int64_t ky = y0; ky < y1 + (lines - 1) * g->stride[1]; ky++)
-      rows[ky - y0] = middle_row(j, ring, image, iy + ky * g->dilation[1]);
-    depthwise_f32_line_run(&j->line, rows, y0, (int)(y1 - y0), (int)lines, g->cg * g->groups,
-                           stage_weights(j, SEPARABLE_DEPTHWISE), stage_bias(j, SEPARABLE_DEPTHWISE),
-                           residual ? residual + (oy - oy0) * j->line.residual_line : NULL, to);
+  for (int64_t oy = from, lines; oy < to; oy += lines) {
+    int64_t iy = oy * p->stride[0] - p->pad_begin[0];
+    conv_valid_taps(iy, p->kernel[0], p->dilation[0], p->in[0], &y0, &y1);
+    conv_valid_taps(iy + p->stride[0], p->kernel[0], p->dilation[0], p->in[0], &again0, &again1);
+    bool whole = y1 - y0 == p->kernel[0] && again1 - again0 == p->kernel[0];
+    lines = whole && line.lines > 1 && oy + 1 < to ? 2 : 1;
+    if (s > 0 && y1 > y0)
+      make_rows(w, s - 1, iy + y0 * p->dilation[0], iy + (lines - 1) * p->stride[0] + (y1 - 1) * p->dilation[0] + 1);
+    for (int64_t ky = y0; ky < y1 + (lines - 1) * p->stride[0]; ky++)
+      rows[ky - y0] = input_row(w, s, iy + ky * p->dilation[0]);
+    float *y = output_row(w, s, oy);
+    if (lines > 1) line.y_line = output_row(w, s, oy + 1) - y;
+    depthwise_f32_line_run(&line, rows, y0, (int)(y1 - y0), (int)lines, p->channels_in, stage_weights(j, s),
+                           stage_bias(j, s), residual_row(w, s, oy), y);
+  }
+}
+
+/* Makes rows [from, to) of stage s's output, or of a ring those that are not there: no more than it keeps. */
+static void make_rows(separable_work *w, int s, int64_t from, int64_t to) {
+  const separable_f32_plan *plan = w->job->plan;
+  if (s + 1 < plan->n && plan->rows[s].ring) {
+    from = max_i64(from, w->made[s]);
+    w->made[s] = max_i64(to, w->made[s]);
+  } else {
+    w->first[s] = from;
+  }
+  if (from >= to) return;
+  if (plan->stage[s].params.algo == CONV_POINTWISE)
+    pointwise_rows(w, s, from, to);
+  else
+    depthwise_rows(w, s, from, to);
+}
+
+/* The columns that are not there. */
+static void clear_edges(const separable_work *w) {
+  const separable_f32_plan *plan = w->job->plan;
+  for (int s = 0; s + 1 < plan->n; s++) {
+    const separable_f32_rows *r = &plan->rows[s];
+    int64_t inside = (r->pad + plan->stage[s].params.out[1]) * r->pixel;
+    for (int64_t i = 0; r->ring && i < r->rows; i++) {
+      float *row = w->scratch + r->at + i * r->row;
+      memset(row, 0, (size_t)(r->pad * r->pixel) * sizeof *row);
+      memset(row + inside, 0, (size_t)(r->row - inside) * sizeof *row);
+    }
   }
 }
 
 static void separable_body(void *arg, int64_t begin, int64_t end, int worker) {
   const separable_job *j = arg;
   const separable_f32_plan *plan = j->plan;
-  const conv_geometry *g = &j->g;
-  const conv_f32_params *e = &plan->stage[SEPARABLE_EXPAND].params, *p = &plan->stage[SEPARABLE_PROJECT].params,
-                        *d = &plan->stage[SEPARABLE_DEPTHWISE].params;
-  float *ring = (float *)((char *)j->scratch + (size_t)worker * plan->thread_scratch_bytes);
-  float *band =
-      (float *)((char *)ring + mem_align((size_t)(plan->expand ? plan->ring * plan->ring_row : 0) * sizeof *ring, 64));
-  const conv_f32_params *first = plan->expand ? e : d, *last = plan->project ? p : d;
-  int64_t x_image = g->in[1] * g->in[2] * first->x_pixel_stride, pixels = g->out[1] * g->out[2];
-  for (int64_t i = 0; plan->expand && i < plan->ring; i++) { /* the columns that are not there */
-    float *row = ring + i * plan->ring_row;
-    int64_t inside = (plan->ring_pad + g->in[2]) * plan->middle;
-    memset(row, 0, (size_t)(plan->ring_pad * plan->middle) * sizeof *row);
-    memset(row + inside, 0, (size_t)(plan->ring_row - inside) * sizeof *row);
-  }
-  int64_t made = 0; /* rows of the ring that stand for this image, up to here */
+  const conv_f32_params *first = &plan->stage[0].params, *last = &plan->stage[plan->n - 1].params;
+  separable_work w = {.job = j, .scratch = (float *)((char *)j->scratch + (size_t)worker * plan->thread_scratch_bytes)};
+  clear_edges(&w);
   for (int64_t i = begin; i < end; i++) {
-    int64_t image = i / plan->bands, oy0 = i % plan->bands * plan->band, oy1 = min_i64(oy0 + plan->band, g->out[1]);
-    int64_t from = max_i64(0, oy0 * g->stride[1] - g->pad[1]);
-    int64_t to = min_i64(g->in[1], (oy1 - 1) * g->stride[1] - g->pad[1] + (g->kernel[1] - 1) * g->dilation[1] + 1);
-    const float *x = j->x + image * x_image;
-    if (i == begin || oy0 == 0) made = 0;
-    for (int64_t iy = max_i64(made, from); plan->expand && iy < to; iy++) {
-      float *row = ring + iy % plan->ring * plan->ring_row + plan->ring_pad * plan->middle;
-      product(j, SEPARABLE_EXPAND, g->in[2], x + iy * g->in[2] * e->x_pixel_stride, e->x_pixel_stride, NULL, row,
-              plan->middle);
+    int64_t image = i / plan->bands, from = i % plan->bands * plan->band;
+    if (i == begin || from == 0) {
+      int64_t pixels = last->out[0] * last->out[1];
+      w.x = j->x + image * first->in[0] * first->in[1] * first->x_pixel_stride;
+      w.y = j->y + image * pixels * last->y_pixel_stride;
+      w.residual = j->residual ? j->residual + image * pixels * last->residual_pixel_stride : NULL;
+      memset(w.made, 0, sizeof w.made);
     }
-    made = max_i64(made, to);
-    int64_t at = image * pixels + oy0 * g->out[2];
-    float *y = j->y + at * last->y_pixel_stride;
-    const float *residual = j->residual ? j->residual + at * last->residual_pixel_stride : NULL;
-    depthwise_band(j, ring, x, oy0, oy1, plan->project ? NULL : residual, plan->project ? band : y);
-    if (plan->project)
-      product(j, SEPARABLE_PROJECT, (oy1 - oy0) * g->out[2], band, plan->middle, residual, y, p->y_pixel_stride);
+    make_rows(&w, plan->n - 1, from, min_i64(from + plan->band, last->out[0]));
   }
 }
 
-void separable_f32_run(const separable_f32_plan *plan, const float *x, const void *const packed[SEPARABLE_STAGES],
-                       float *y, const float *residual, void *scratch, pool *p) {
-  const conv_f32_plan *d = &plan->stage[SEPARABLE_DEPTHWISE];
+void separable_f32_run(const separable_f32_plan *plan, const float *x, const void *const *packed, float *y,
+                       const float *residual, void *scratch, pool *p) {
   int64_t threads = pool_threads(p);
   assert(threads <= plan->threads);
   separable_job job = {.plan = plan, .x = x, .residual = residual, .y = y, .packed = packed, .scratch = scratch};
-  job.g = conv_geometry_of(&d->params, d->gemm);
-  job.line = depthwise_f32_line_of(d);
-  if (plan->expand) { /* columns are counted from the zeros on */
-    job.line.in = plan->ring_row / plan->middle;
-    job.line.pad = 0;
-    job.line.x_pixel = plan->middle;
+  for (int s = 0; s < plan->n; s++) {
+    if (plan->stage[s].params.algo != CONV_DEPTHWISE) continue;
+    depthwise_f32_line *line = &job.line[s];
+    *line = depthwise_f32_line_of(&plan->stage[s]);
+    if (s > 0) { /* columns are counted from the zeros on */
+      line->in = plan->rows[s - 1].row / plan->rows[s - 1].pixel;
+      line->pad = 0;
+      line->x_pixel = plan->rows[s - 1].pixel;
+    }
+    if (s + 1 < plan->n) line->y_pixel = plan->rows[s].pixel;
   }
-  if (plan->project) {
-    job.line.y_pixel = plan->middle;
-    job.line.y_line = job.g.out[2] * plan->middle;
-  }
-  int64_t jobs = job.g.batch * plan->bands, rows = job.g.batch * job.g.out[1];
-  int64_t chunks = threads * max_i64(1, rows / threads / SEPARABLE_CHUNK_ROWS);
+  const conv_f32_params *last = &plan->stage[plan->n - 1].params;
+  int64_t jobs = last->batch * plan->bands, rows = last->batch * last->out[0];
+  int64_t chunks = threads * max_i64(1, rows / threads / SEPARABLE_CHUNK_ROWS / plan->n);
   pool_run(p, jobs, ceil_div(jobs, chunks), separable_body, &job);
 }
