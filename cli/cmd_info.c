@@ -131,8 +131,10 @@ static void print_tables(const info_state *s) {
   char a[32];
   const ledge_model_summary *m = &s->summary;
   ledge_value_info v;
-  printf("%s: %s, IR version %lld, opset %lld", s->path, !strcmp(m->format, "onnx") ? "ONNX" : m->format,
-         (long long)m->format_version, (long long)m->opset);
+  if (!strcmp(m->format, "tflite"))
+    printf("%s: TensorFlow Lite, schema version %lld", s->path, (long long)m->format_version);
+  else
+    printf("%s: ONNX, IR version %lld, opset %lld", s->path, (long long)m->format_version, (long long)m->opset);
   if (m->producer[0]) printf(", by %s%s%s", m->producer, m->producer_version[0] ? " " : "", m->producer_version);
   printf("\n");
   print_inputs(s);

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "formats/onnx/onnx.h"
 #include "formats/tflite/tflite.h"
+#include "ops/propagate.h"
 #include "passes/pass.h"
 #include "tensor/mapped.h"
 
@@ -126,6 +127,33 @@ static void use_cache(ledge_model *m) {
   mem_free(files);
 }
 
+/* Outputs whose shape the file does not say: what the operators make of the inputs', where no open dim has a part. */
+static void declare_outputs(model *m) {
+  graph *g = m->graph;
+  value *known = mem_alloc_array((size_t)g->n_values, sizeof *known);
+  if (!known || ops_propagate(g, NULL, known, NULL)) {
+    mem_free(known);
+    return;
+  }
+  bool open = false;
+  for (int i = 0; i < g->n_inputs; i++) {
+    const graph_type *t = &g->values[g->inputs[i]].type;
+    for (int d = 0; d < t->rank; d++) open = open || t->dims[d] < 0;
+  }
+  for (int i = 0; i < g->n_outputs; i++) {
+    graph_type *t = &g->values[g->outputs[i]].type;
+    const value *v = &known[g->outputs[i]];
+    if (t->kind != TYPE_TENSOR || t->rank >= 0 || v->kind != VALUE_TENSOR || open) continue;
+    int64_t *dims = arena_alloc_array(&m->arena, LEDGE_MAX_RANK, sizeof *dims);
+    if (!dims) break;
+    memcpy(dims, v->tensor.dims, LEDGE_MAX_RANK * sizeof *dims);
+    t->dims = dims;
+    t->rank = v->tensor.rank;
+  }
+  for (int v = 0; v < g->n_values; v++) value_deinit(&known[v]);
+  mem_free(known);
+}
+
 static ledge_status model_build(file_map *map, const char *folder, const ledge_model_options *options,
                                 ledge_model **ret, ledge_error *error) {
   static const ledge_model_options defaults;
@@ -150,6 +178,7 @@ static ledge_status model_build(file_map *map, const char *folder, const ledge_m
   if (!status) {
     status = ops_resolve(m->read->graph, m->operators, m->n_operators, &m->n_missing, error);
     if (status) error_prefix(error, status, "%s", file_map_path(map));
+    if (!status && m->read->format) declare_outputs(m->read);
   }
   if (status) {
     ledge_model_close(m);
@@ -325,7 +354,7 @@ static bool count_node(const graph *g, const node *n, int depth, void *arg) {
 void ledge_model_summarize(const ledge_model *m, ledge_model_summary *ret) {
   const model *r = m->read;
   *ret = (ledge_model_summary){.format = r->format ? r->format : "onnx",
-                               .format_version = r->ir_version,
+                               .format_version = r->format ? r->format_version : r->ir_version,
                                .opset = model_opset(r, ""),
                                .producer = r->producer_name,
                                .producer_version = r->producer_version,

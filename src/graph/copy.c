@@ -190,6 +190,7 @@ static bool clone_header(model *to, const model *from) {
   to->extra = from->extra;
   to->calls_inlined = from->calls_inlined;
   to->format = from->format;
+  to->format_version = from->format_version;
   to->states = from->states;
   to->n_states = from->n_states;
   to->producer_name = copy_text(to, from->producer_name);

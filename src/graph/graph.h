@@ -161,9 +161,10 @@ struct model {
   bool calls_inlined; /* the file has functions: calls of them were replaced by their bodies */
   storage **keep;     /* storages and mappings that constants point into; released with the model */
   int n_keep, cap_keep;
-  bool defaults_fixed; /* initialisers that are inputs too count as constants: nobody will give others */
-  const char *source;  /* path or "memory", for messages */
-  const char *format;  /* "tflite"; NULL: ONNX, or made here */
+  bool defaults_fixed;    /* initialisers that are inputs too count as constants: nobody will give others */
+  const char *source;     /* path or "memory", for messages */
+  const char *format;     /* "tflite"; NULL: ONNX, or made here */
+  int64_t format_version; /* of what `format` names */
   /* Variables: the last n_states inputs of the main graph are their contents before a run, the last n_states outputs
    * those after it, in the same order. states[i] are those before the first run. */
   const tensor *const *states;

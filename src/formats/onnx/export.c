@@ -61,10 +61,14 @@ static ledge_status need_opset(onnx_export *x, const char *domain, int version) 
 
 static ledge_status need_node(onnx_export *x, const graph *g, const node *n) {
   char label[160];
-  if (strcmp(n->domain, "ledge") || model_opset(x->m, "ledge")) return need_opset(x, n->domain, n->version);
-  error_set(x->out.error, LEDGE_ERROR_UNSUPPORTED,
-            "%s is an operator of ledge's own, which ONNX cannot say: write the model before it is fused for running",
-            node_label(g, n, label, sizeof label));
+  bool own = !strcmp(n->domain, "ledge") || !strcmp(n->domain, "tflite");
+  if (!own || (!strcmp(n->domain, "ledge") && model_opset(x->m, "ledge"))) return need_opset(x, n->domain, n->version);
+  error_set(
+      x->out.error, LEDGE_ERROR_UNSUPPORTED,
+      strcmp(n->domain, "tflite")
+          ? "%s is an operator of ledge's own, which ONNX cannot say: write the model before it is fused for running"
+          : "%s is TensorFlow Lite's own arithmetic, which ONNX cannot say",
+      node_label(g, n, label, sizeof label));
   error_node(x->out.error, n->name);
   return LEDGE_ERROR_UNSUPPORTED;
 }

@@ -636,6 +636,7 @@ static ledge_status import(tfl_in *in, const char *source) {
   m->n_opsets = sizeof opsets / sizeof *opsets;
   m->ir_version = 10;
   m->format = "tflite";
+  m->format_version = TFL_VERSION;
   if (in->owner) TRY(model_keep(m, in->owner, in->error));
   return read_model(in);
 }

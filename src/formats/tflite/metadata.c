@@ -5,6 +5,71 @@
 
 enum { TEXT_MAX = 4096 };
 
+/* ---- TFLITE_METADATA: a FlatBuffer of its own, and files in a zip archive behind the model ---- */
+
+enum { META_NAME, META_DESCRIPTION, META_VERSION, META_AUTHOR = 4, META_LICENSE };
+typedef ledge_status (*add_fn)(tfl_in *in, const char *key, const char *text);
+
+static ledge_status read_described(tfl_in *in, const fb_vector *data, add_fn add) {
+  static const struct {
+    int field;
+    const char *key;
+  } fields[] = {{META_NAME, "name"},
+                {META_DESCRIPTION, "description"},
+                {META_VERSION, "version"},
+                {META_AUTHOR, "author"},
+                {META_LICENSE, "license"}};
+  fb own = {data->data, data->count, 4096, in->error};
+  fb_table t;
+  TRY(fb_root(&own, "M001", "the model's metadata", &t));
+  for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+    fb_vector v;
+    const char *text;
+    TRY(fb_string(&t, fields[i].field, "a text of the model's metadata", &v));
+    if (!v.count || v.count > TEXT_MAX) continue;
+    TRY(tfl_name(in, &v, "a text of the model's metadata", &text));
+    TRY(add(in, fields[i].key, text));
+  }
+  return LEDGE_OK;
+}
+
+static uint32_t u16_at(const uint8_t *p) { return (uint32_t)p[0] | (uint32_t)p[1] << 8; }
+static uint32_t u32_at(const uint8_t *p) { return u16_at(p) | u16_at(p + 2) << 16; }
+
+/* The files of the archive by their names; a label file that is not compressed with its lines. What is no archive is
+ * passed over: it is no part of the model. */
+static ledge_status read_archive(tfl_in *in, add_fn add) {
+  enum { END_BYTES = 22, ENTRY_BYTES = 46, LOCAL_BYTES = 30, FILES_MAX = 64 };
+  const uint8_t *d = in->f.data;
+  size_t size = in->f.size, end = size < END_BYTES ? 0 : size - END_BYTES;
+  for (size_t back = 0; end && back < 65536 && memcmp(d + end, "PK\5\6", 4); back++) end--;
+  if (!end || memcmp(d + end, "PK\5\6", 4)) return LEDGE_OK;
+  size_t n = u16_at(d + end + 10), at = u32_at(d + end + 16);
+  for (size_t i = 0; i < n && i < FILES_MAX; i++) {
+    if (size < ENTRY_BYTES || at > size - ENTRY_BYTES || memcmp(d + at, "PK\1\2", 4)) return LEDGE_OK;
+    size_t name = u16_at(d + at + 28), extra = u16_at(d + at + 30) + u16_at(d + at + 32), local = u32_at(d + at + 42);
+    uint32_t method = u16_at(d + at + 10), bytes = u32_at(d + at + 20);
+    if (name > size - at - ENTRY_BYTES || memchr(d + at + ENTRY_BYTES, 0, name)) return LEDGE_OK;
+    fb_vector key = {d + at + ENTRY_BYTES, (uint32_t)at, (uint32_t)name};
+    const char *file;
+    char *text = NULL;
+    TRY(tfl_name(in, &key, "an associated file's name", &file));
+    size_t from = local <= size && LOCAL_BYTES <= size - local
+                      ? local + LOCAL_BYTES + u16_at(d + local + 26) + u16_at(d + local + 28)
+                      : size;
+    bool plain = !method && bytes <= 1 << 20 && from <= size && bytes <= size - from && !memchr(d + from, 0, bytes);
+    TRY(tfl_alloc(in, plain ? (size_t)bytes + 1 : 64, 1, "an associated file", &text));
+    if (plain)
+      memcpy(text, d + from, bytes);
+    else
+      snprintf(text, 64, "(%u bytes, compressed)", bytes);
+    TRY(add(in, file, text));
+    if (extra > size - at - ENTRY_BYTES - name) return LEDGE_OK;
+    at += ENTRY_BYTES + name + extra;
+  }
+  return LEDGE_OK;
+}
+
 /* Texts (min_runtime_version and the like), whose ends may be filled with zeros, go in as they are; tables of other
  * schemas as their size. */
 static ledge_status read_entry(tfl_in *in, const fb_table *t,
@@ -17,6 +82,10 @@ static ledge_status read_entry(tfl_in *in, const fb_table *t,
   TRY(fb_u32(t, METADATA_BUFFER, 0, &buffer));
   TRY(tfl_name(in, &name, "metadata's name", &key));
   TRY(tfl_buffer(in, buffer, &data));
+  if (!strcmp(key, "TFLITE_METADATA") && data.count >= 8 && !memcmp(data.data + 4, "M001", 4)) {
+    TRY(read_described(in, &data, add));
+    return read_archive(in, add);
+  }
   uint32_t n = data.count;
   while (n && !data.data[n - 1]) n--;
   bool is_text = n <= TEXT_MAX;
