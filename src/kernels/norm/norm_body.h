@@ -72,33 +72,57 @@ VF_WORD void apply_row(const float *x, float *y, int64_t n, float mean, float me
   }
 }
 
+/* What a row is to be changed by. */
+typedef struct row_change {
+  const float *from;
+  float mean, mean_rest, inv_std;
+} row_change;
+
+static void find_mean(const norm_row_options *o, const float *x, float *y, int64_t r, int64_t n, row_change *ret) {
+  ret->from = x + r * n;
+  if (o->skip) {
+    float *z = (o->sum ? o->sum : y) + r * n;
+    add_skip(ret->from, o->skip + r * n, o->skip_bias, z, n);
+    ret->from = z;
+  }
+  ret->mean = o->rms ? 0 : (float)(sum(ret->from, n) / (double)n);
+}
+
+static void find_deviation(const norm_row_options *o, int64_t r, int64_t n, row_change *c) {
+  double deviation, square;
+  moments(c->from, n, c->mean, &deviation, &square);
+  double variance = square / (double)n;
+  c->mean_rest = 0;
+  if (!o->rms) {
+    c->mean_rest = (float)(deviation / (double)n);
+    variance = variance - (double)c->mean_rest * c->mean_rest;
+    if (variance < 0) variance = 0;
+  }
+  c->inv_std = (float)(1 / sqrt(variance + o->epsilon));
+  if (o->mean) o->mean[r] = c->mean + c->mean_rest;
+  if (o->inv_std) o->inv_std[r] = c->inv_std;
+}
+
+static void change_row(const norm_row_options *o, const row_change *c, float *to, int64_t n) {
+  if (o->scale && o->bias)
+    apply_row(c->from, to, n, c->mean, c->mean_rest, c->inv_std, o->scale, o->bias);
+  else if (o->scale)
+    apply_row(c->from, to, n, c->mean, c->mean_rest, c->inv_std, o->scale, NULL);
+  else
+    apply_row(c->from, to, n, c->mean, c->mean_rest, c->inv_std, NULL, o->bias);
+}
+
+/* Some rows at a time, which stay in L1: the sums across a vector's lanes, the divisions and the root of one row are
+ * waited for while another's are on the way. */
 static void norm_rows(const norm_row_options *o, const float *x, float *y, int64_t rows, int64_t n) {
-  for (int64_t r = 0; r < rows; r++) {
-    const float *from = x + r * n;
-    float *to = y + r * n;
-    if (o->skip) {
-      float *z = o->sum ? o->sum + r * n : to;
-      add_skip(from, o->skip + r * n, o->skip_bias, z, n);
-      from = z;
-    }
-    float mean = o->rms ? 0 : (float)(sum(from, n) / (double)n), mean_rest = 0;
-    double deviation, square;
-    moments(from, n, mean, &deviation, &square);
-    double variance = square / (double)n;
-    if (!o->rms) {
-      mean_rest = (float)(deviation / (double)n);
-      variance = variance - (double)mean_rest * mean_rest;
-      if (variance < 0) variance = 0;
-    }
-    float inv_std = (float)(1 / sqrt(variance + o->epsilon));
-    if (o->mean) o->mean[r] = mean + mean_rest;
-    if (o->inv_std) o->inv_std[r] = inv_std;
-    if (o->scale && o->bias)
-      apply_row(from, to, n, mean, mean_rest, inv_std, o->scale, o->bias);
-    else if (o->scale)
-      apply_row(from, to, n, mean, mean_rest, inv_std, o->scale, NULL);
-    else
-      apply_row(from, to, n, mean, mean_rest, inv_std, NULL, o->bias);
+  enum { AT_ONCE = 8, SHORT = 1024 }; /* longer rows have work enough of their own */
+  row_change change[AT_ONCE];
+  int64_t some = n <= SHORT ? AT_ONCE : 1;
+  for (int64_t begin = 0; begin < rows; begin += some) {
+    int64_t count = rows - begin < some ? rows - begin : some;
+    for (int64_t i = 0; i < count; i++) find_mean(o, x, y, begin + i, n, &change[i]);
+    for (int64_t i = 0; i < count; i++) find_deviation(o, begin + i, n, &change[i]);
+    for (int64_t i = 0; i < count; i++) change_row(o, &change[i], y + (begin + i) * n, n);
   }
 }
 
