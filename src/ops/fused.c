@@ -224,6 +224,36 @@ static ledge_status affineconv_run(op_ctx *c) {
   return LEDGE_OK;
 }
 
+/* ScaledConv is a Conv whose X is multiplied by a factor of each image and channel first. */
+static ledge_status scaledconv_infer(op_ctx *c) {
+  conv_f32_params p;
+  kernel_epilogue e;
+  TRY(fused_epilogue(c, &e));
+  TRY(fused_conv_params(c, op_in(c, 0), op_in(c, 2), true, &p));
+  TRY(check_bias(c, 1, p.batch * p.channels_in));
+  TRY(check_bias(c, 3, p.channels_out));
+  TRY(image_shape(c, p.batch, p.rank, p.out, p.channels_out));
+  const tensor *r = op_in(c, 4);
+  if (r && op_out(c, 0) && (r->dtype != LEDGE_F32 || !tensor_same_shape(r, op_out(c, 0))))
+    return op_fail(c, LEDGE_ERROR_SHAPE, "the residual does not have the output's shape");
+  return LEDGE_OK;
+}
+
+static ledge_status scaledconv_run(op_ctx *c) {
+  conv_f32_params p;
+  TRY(fused_conv_params(c, op_in(c, 0), op_in(c, 2), true, &p));
+  TRY(fused_epilogue(c, &p.epilogue));
+  const tensor *x = op_in(c, 0), *b = op_in(c, 3), *r = op_in(c, 4);
+  const float *from = x->data, *factors = op_in(c, 1)->data;
+  int64_t n = tensor_elements(x), channels = p.channels_in, image = p.batch ? n / p.batch : 0;
+  float *made = mem_alloc_array((size_t)n, sizeof *made);
+  if (!made) return error_memory(c->error, (size_t)n * sizeof *made, "the image of a convolution");
+  for (int64_t i = 0; i < n; i++) made[i] = from[i] * factors[i / image * channels + i % channels];
+  conv_f32_ref(&p, made, op_in(c, 2)->data, b ? b->data : NULL, r ? r->data : NULL, op_out(c, 0)->data);
+  mem_free(made);
+  return LEDGE_OK;
+}
+
 static ledge_status separable_infer(op_ctx *c) {
   separable_f32_params p;
   TRY(fused_separable_params(c, &p));
@@ -460,6 +490,7 @@ static ledge_status shuffle_run(op_ctx *c) {
 const op_def ops_fused[] = {
     {"ledge", "Conv", 1, 0, 2, 4, 1, 1, 0, conv_infer, conv_run},
     {"ledge", "AffineConv", 1, 0, 4, 6, 1, 1, 0, affineconv_infer, affineconv_run},
+    {"ledge", "ScaledConv", 1, 0, 3, 5, 1, 1, 0, scaledconv_infer, scaledconv_run},
     {"ledge", "Separable", 1, 0, 6, 2 + 2 * SEPARABLE_MOST, 1, 1, 0, separable_infer, separable_run},
     {"ledge", "ConvTranspose", 1, 0, 2, 3, 1, 1, 0, convtranspose_infer, convtranspose_run},
     {"ledge", "MaxPool", 1, 0, 1, 1, 1, 1, 0, pool_infer, maxpool_run},

@@ -4,6 +4,7 @@
  *
  *   Conv           X, W, B?, R?: y = act(conv(X, W) + B + R), or with residual_after act(conv(X, W) + B) + R
  *   AffineConv     X, S, T, W, B?, R?: the Conv of X * S + T, S and T by channel, clamped to pre_lo..pre_hi
+ *   ScaledConv     X, S, W, B?, R?: the Conv of X * S, S by image and channel
  *   ConvTranspose  X, W, B?
  *   MaxPool, AveragePool, GlobalAveragePool   X
  *   MatMul         A, B, C?, R?: y = act(alpha * A * B + C + R); transB; C is [n]; A of any rank, B as in ONNX's MatMul

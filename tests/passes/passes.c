@@ -606,25 +606,38 @@ static void test_concat(void) {
 
 static void test_prologue(void) {
 #define NORM "s 16; t 16; m 16; v+ 16"
-  CASES({"prologue", "layout epilogue", "x 1x16x50x47", "k 16x16x1x1; w 8x16x1x1; b 8;" NORM,
-         "i = Conv x k; a = Relu i; n = BatchNormalization a s t m v; r = Relu n; c = Conv r w b; y = Relu c", "y",
-         "ledge:AffineConv !ledge:ScaleShift", .closed = true},
-        {"prologue", "layout epilogue", "x 2x16x50x47", "k 16x16x1x1; w 16x16x1x1;" NORM,
-         "i = Conv x k; a = Relu i; n = BatchNormalization a s t m v; c = Conv n w; y = Add c a", "y",
-         "ledge:AffineConv !ledge:ScaleShift", .closed = true},
-        /* near: small; read twice; 3x3; another activation */
-        {"prologue", "layout epilogue", "x 1x16x5x4", "k 16x16x1x1; w 8x16x1x1;" NORM,
-         "i = Conv x k; a = Relu i; n = BatchNormalization a s t m v; y = Conv n w", "y", "ledge:ScaleShift",
-         .closed = true},
-        {"prologue", "layout epilogue", "x 1x16x50x47", "k 16x16x1x1; w 8x16x1x1;" NORM,
-         "i = Conv x k; a = Relu i; n = BatchNormalization a s t m v; y = Conv n w; z = Neg n", "y z",
-         "ledge:ScaleShift", .closed = true},
-        {"prologue", "layout epilogue", "x 1x16x50x47", "k 16x16x1x1; w 8x16x3x3;" NORM,
-         "i = Conv x k; a = Relu i; n = BatchNormalization a s t m v; y = Conv n w", "y", "ledge:ScaleShift",
-         .closed = true},
-        {"prologue", "layout epilogue", "x 1x16x50x47", "k 16x16x1x1; w 8x16x1x1;" NORM,
-         "i = Conv x k; a = Relu i; n = BatchNormalization a s t m v; r = Tanh n; y = Conv r w", "y",
-         "ledge:ScaleShift", .closed = true});
+  CASES(
+      {"prologue", "layout epilogue", "x 1x16x50x47", "k 16x16x1x1; w 8x16x1x1; b 8;" NORM,
+       "i = Conv x k; a = Relu i; n = BatchNormalization a s t m v; r = Relu n; c = Conv r w b; y = Relu c", "y",
+       "ledge:AffineConv !ledge:ScaleShift", .closed = true},
+      {"prologue", "layout epilogue", "x 2x16x50x47", "k 16x16x1x1; w 16x16x1x1;" NORM,
+       "i = Conv x k; a = Relu i; n = BatchNormalization a s t m v; c = Conv n w; y = Add c a", "y",
+       "ledge:AffineConv !ledge:ScaleShift", .closed = true},
+      {"prologue", "layout epilogue", "x 2x3x12x13", "k 20x3x1x1; q 20x20x1x1; w 7x20x1x1; b 7",
+       "i = Conv x k; a = Relu i; g = GlobalAveragePool a; e = Conv g q; f = Sigmoid e; m = Mul f a; c = Conv m w b; y "
+       "= Relu c",
+       "y", "ledge:ScaledConv !Mul", .closed = true},
+      {"prologue", "layout epilogue", "x 1x3x12x13", "k 20x3x1x1; q 20x20x1x1; w 20x20x1x1",
+       "i = Conv x k; a = Relu i; g = GlobalAveragePool a; e = Conv g q; f = Sigmoid e; m = Mul a f; c = Conv m w; y = "
+       "Add c a",
+       "y", "Mul !ledge:ScaledConv", .closed = true}, /* as many outputs as that */
+      {"prologue", "layout epilogue", "x 1x3x12x14", "k 20x3x1x1; q 20x20x1x1; w 20x20x1x1",
+       "i = Conv x k; a = Relu i; g = GlobalAveragePool a; e = Conv g q; f = Sigmoid e; m = Mul a f; c = Conv m w; y = "
+       "Add c a",
+       "y", "ledge:ScaledConv !Mul", .closed = true},
+      /* near: small; read twice; 3x3; another activation */
+      {"prologue", "layout epilogue", "x 1x16x5x4", "k 16x16x1x1; w 8x16x1x1;" NORM,
+       "i = Conv x k; a = Relu i; n = BatchNormalization a s t m v; y = Conv n w", "y", "ledge:ScaleShift",
+       .closed = true},
+      {"prologue", "layout epilogue", "x 1x16x50x47", "k 16x16x1x1; w 8x16x1x1;" NORM,
+       "i = Conv x k; a = Relu i; n = BatchNormalization a s t m v; y = Conv n w; z = Neg n", "y z", "ledge:ScaleShift",
+       .closed = true},
+      {"prologue", "layout epilogue", "x 1x16x50x47", "k 16x16x1x1; w 8x16x3x3;" NORM,
+       "i = Conv x k; a = Relu i; n = BatchNormalization a s t m v; y = Conv n w", "y", "ledge:ScaleShift",
+       .closed = true},
+      {"prologue", "layout epilogue", "x 1x16x50x47", "k 16x16x1x1; w 8x16x1x1;" NORM,
+       "i = Conv x k; a = Relu i; n = BatchNormalization a s t m v; r = Tanh n; y = Conv r w", "y", "ledge:ScaleShift",
+       .closed = true});
 #undef NORM
 }
 
