@@ -53,7 +53,8 @@ typedef struct ledge_model_options {
   bool no_cache;              /* packed weights are neither read from the cache nor written to it: section 4 */
 } ledge_model_options;
 
-/* Opens a model file (ONNX or TensorFlow Lite, as its contents say). The file is mapped: it must stay unchanged while the model is open. */
+/* Opens a model file (ONNX or TensorFlow Lite, as its contents say). The file is mapped: it must stay unchanged while
+ * the model is open. */
 LEDGE_API LEDGE_MUST_USE ledge_status ledge_model_open(const char *path, const ledge_model_options *options,
                                                        ledge_model **ret_model, ledge_error *error);
 /* From an open descriptor of a regular file, read from its beginning; the descriptor stays the caller's. */
@@ -100,7 +101,7 @@ LEDGE_API const char *ledge_model_metadata_key(const ledge_model *model, size_t 
 
 /* What `ledge info` prints. Strings belong to the model. */
 typedef struct ledge_model_summary {
-  const char *format;     /* "onnx" */
+  const char *format;     /* "onnx", "tflite" */
   int64_t format_version; /* ONNX: the IR version; TensorFlow Lite: the schema's */
   int64_t opset;          /* of the main domain; 0 where none */
   const char *producer, *producer_version, *graph_name;
