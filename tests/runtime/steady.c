@@ -4,6 +4,7 @@
 
 #include "runtime/api_text.h"
 
+#include "base/compiler.h"
 #include "test.h"
 
 #include <dirent.h>
@@ -19,14 +20,6 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#define SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
-#else
-#define SANITIZED 0
-#endif
 
 enum { RUNS = 1000, WARM = 50, ROUNDS = 3, ROWS = 12 };
 

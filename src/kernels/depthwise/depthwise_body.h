@@ -12,7 +12,7 @@
 #include "base/cpu.h"
 #include "kernels/depthwise/depthwise.h"
 
-#define DW_INLINE static inline __attribute__((always_inline))
+#define DW_INLINE INLINE_BODY
 #define DW_UNROLL LOOP_UNROLL
 
 #define DW_LOAD(p) (full ? vf_load(p) : vf_loadn(p, n))

@@ -15,7 +15,7 @@
 #include "kernels/gemm/tile.h"
 #include "kernels/simd/act_body.h"
 
-#define GEMM_INLINE static inline __attribute__((always_inline))
+#define GEMM_INLINE INLINE_BODY
 #define GEMM_UNROLL LOOP_UNROLL
 #define GEMM_NR (GEMM_V * VF_LANES)
 #define GEMM_ACC 8 /* the most vectors a row */

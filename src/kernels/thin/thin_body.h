@@ -8,7 +8,7 @@
 
 #include <math.h>
 
-#define THIN_INLINE static inline __attribute__((always_inline))
+#define THIN_INLINE INLINE_BODY
 #define THIN_EACH LOOP_UNROLL for (int r = 0; r < R; r++) LOOP_UNROLL for (int v = 0; v < V; v++)
 /* Keeps the compiler from turning the few shared pointers into one counter a row, which would not fit in registers. */
 #define THIN_HIDE(p) __asm__("" : "+r"(p))

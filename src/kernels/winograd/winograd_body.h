@@ -9,7 +9,7 @@
 #include "base/cpu.h"
 #include "kernels/winograd/winograd.h"
 
-#define WINO_INLINE static inline __attribute__((always_inline))
+#define WINO_INLINE INLINE_BODY
 #define WINO_UNROLL LOOP_UNROLL
 #define WINO_A 0.625f
 #define WINO_B 1.5f
