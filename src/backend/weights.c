@@ -9,6 +9,7 @@
 #include "backend/backend.h"
 
 #include "backend/cache.h"
+#include "base/cpu.h"
 #include "base/error.h"
 #include "base/map.h"
 
@@ -193,22 +194,31 @@ static weight_block *block_create(const weight_store *s, size_t bytes) {
   return b;
 }
 
-/* Zeroed and aligned; NULL when out of memory. */
-static void *weight_alloc(weight_store *s, size_t bytes) {
+/* Zeroed and aligned. Memory that the system has promised and not got ends a process when it is written to; and
+ * constants of which many lie over each other in a small file take much when packed. So what is free is looked at
+ * first. */
+static ledge_status weight_alloc(weight_store *s, size_t bytes, void **ret, ledge_error *error) {
+  if (bytes > PTRDIFF_MAX) return error_memory(error, bytes, "packed weights");
   size_t whole = mem_align(bytes, WEIGHT_ALIGN);
-  if (bytes > PTRDIFF_MAX) return NULL;
   weight_block *b = s->blocks;
   while (b && b->left < whole) b = b->next;
   if (!b) {
+    size_t available = cpu_memory_available();
+    if (whole > available)
+      return error_set(
+          error, LEDGE_ERROR_LIMIT,
+          "packed weights take %zu bytes more than the %zu so far, and the machine and the cgroup have %zu "
+          "free: use a smaller or a quantised model, or free memory",
+          bytes, s->bytes - s->mapped_bytes, available);
     b = block_create(s, whole);
-    if (!b) return NULL;
+    if (!b) return error_memory(error, bytes, "packed weights");
     b->next = s->blocks;
     s->blocks = b;
   }
-  void *data = b->at;
+  *ret = b->at;
   b->at += whole;
   b->left -= whole;
-  return data;
+  return LEDGE_OK;
 }
 
 static weight_entry **weight_bucket(weight_store *s, const void *key) {
@@ -233,18 +243,19 @@ static weight_entry *entry_create(const void *key, const weight_packing *p) {
   return e;
 }
 
-/* Fills e->data from the cache, or by packing. False: out of memory. */
-static bool entry_fill(weight_store *s, weight_entry *e, size_t bytes, const weight_packing *p) {
+/* Fills e->data from the cache, or by packing. */
+static ledge_status entry_fill(weight_store *s, weight_entry *e, size_t bytes, const weight_packing *p,
+                               ledge_error *error) {
   if (s->cache) {
     e->cache_key = weight_cache_key(s->cache, e->key, bytes, p);
     e->data = weight_cache_find(s->cache, e->cache_key, e->bytes);
     if (e->data) {
       s->mapped_bytes += e->bytes;
-      return true;
+      return LEDGE_OK;
     }
   }
-  void *data = weight_alloc(s, e->bytes);
-  if (!data) return false;
+  void *data = NULL;
+  TRY(weight_alloc(s, e->bytes, &data, error));
   mem_expect_write(data, e->bytes);
   p->pack(p->arg, data);
   e->data = data;
@@ -254,7 +265,7 @@ static bool entry_fill(weight_store *s, weight_entry *e, size_t bytes, const wei
     s->n_fresh++;
     s->fresh_dear = s->fresh_dear || p->dear;
   }
-  return true;
+  return LEDGE_OK;
 }
 
 ledge_status weight_store_get(weight_store *s, const void *data, size_t bytes, const weight_packing *p,
@@ -267,10 +278,11 @@ ledge_status weight_store_get(weight_store *s, const void *data, size_t bytes, c
   while (e && !is_packing(e, data, p)) e = e->next;
   if (!e) {
     e = entry_create(data, p);
-    if (!e || !entry_fill(s, e, bytes, p)) {
+    ledge_status status = e ? entry_fill(s, e, bytes, p, error) : error_memory(error, sizeof *e, "packed weights");
+    if (status) {
       mem_free(e);
       pthread_mutex_unlock(&s->mutex);
-      return error_memory(error, p->bytes, "packed weights");
+      return status;
     }
     e->next = *bucket;
     *bucket = e;
