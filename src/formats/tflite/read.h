@@ -150,6 +150,10 @@ void tfl_state_set(tfl_op *o, int state, value_id v);
 /* ---- metadata.c ---- */
 ledge_status tfl_read_metadata(tfl_in *in, ledge_status (*add)(tfl_in *in, const char *key, const char *text));
 
+/* ---- flexbuffer.c ---- */
+/* The integer of that key in a FlexBuffers map; false where there is none. */
+bool tfl_flex_int(const fb_vector *b, const char *key, int64_t *ret);
+
 /* ---- sparse.c ---- */
 /* Elements of a sparse tensor `t` (whose data are the given values) become dense in *ret. */
 ledge_status tfl_densify(tfl_in *in, const tfl_tensor *t, const fb_table *sparsity, const fb_vector *data,

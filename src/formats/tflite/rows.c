@@ -172,6 +172,15 @@ static const tfl_row custom_rows[] = {
     {32, "Convolution2DTransposeBias", tfl_transpose_conv_bias, ROW_INTEGER, NULL},
     {32, "MaxPoolingWithArgmax2D", tfl_max_pool_argmax, 0, NULL},
     {32, "MaxUnpooling2D", tfl_max_unpool, 0, NULL},
+    {32, "SignalWindow", tfl_signal, ROW_STATE, NULL},
+    {32, "SignalFftAutoScale", tfl_signal, ROW_STATE, NULL},
+    {32, "SignalRfft", tfl_signal, ROW_STATE, NULL},
+    {32, "SignalEnergy", tfl_signal, ROW_STATE, NULL},
+    {32, "SignalFilterBank", tfl_signal, ROW_STATE, NULL},
+    {32, "SignalFilterBankSquareRoot", tfl_signal, ROW_STATE, NULL},
+    {32, "SignalFilterBankSpectralSubtraction", tfl_signal, ROW_STATE, NULL},
+    {32, "SignalPCAN", tfl_signal, ROW_STATE, NULL},
+    {32, "SignalFilterBankLog", tfl_signal, ROW_STATE, NULL},
 };
 
 const tfl_row *tfl_custom_row(const char *name) {
