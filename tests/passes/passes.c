@@ -607,7 +607,7 @@ static void test_concat(void) {
 static void test_prologue(void) {
 #define NORM "s 16; t 16; m 16; v+ 16"
   CASES(
-      {"prologue", "layout epilogue", "x 1x16x50x47", "k 16x16x1x1; w 8x16x1x1; b 8;" NORM,
+      {"prologue", "layout epilogue", "x 1x16x211x101", "k 16x16x1x1; w 8x16x1x1; b 8;" NORM,
        "i = Conv x k; a = Relu i; n = BatchNormalization a s t m v; r = Relu n; c = Conv r w b; y = Relu c", "y",
        "ledge:AffineConv !ledge:ScaleShift", .closed = true},
       {"prologue", "layout epilogue", "x 2x16x50x47", "k 16x16x1x1; w 16x16x1x1;" NORM,

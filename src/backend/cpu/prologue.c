@@ -141,6 +141,11 @@ static ledge_status prologue_prepare(const kernel_request *r, kernel *ret, ledge
   int64_t each = line < most ? most / line : 1;
   s->n = (height + each - 1) / each;
   each = (height + s->n - 1) / s->n;
+  for (int64_t even = each; 2 * even > each; even--) /* equal bands have one plan, and weights packed once */
+    if (height % even == 0) {
+      each = even;
+      break;
+    }
   s->n = (height + each - 1) / each;
   const int64_t rest = height - (s->n - 1) * each;
   TRY(prepare_band(r, s, &s->bands[0], each, error));
