@@ -1,9 +1,8 @@
 /* fixed: the loops of every instruction set, left to the compiler: it has products of 32 bits into 64 and shifts by
- * lanes. The including file names the result, FIXED_NAME. */
+ * lanes. The including file names the result, FIXED_NAME, and
+ * may have a `columns` of its own. */
 #include "base/compiler.h"
 #include "kernels/fixed/fixed.h"
-
-enum { STRETCH = 64 };
 
 static inline int32_t apply(int32_t x, int32_t m, int32_t left, int32_t right) {
   int64_t wide = (int64_t)(int32_t)((uint32_t)x << left) * m;
@@ -11,6 +10,9 @@ static inline int32_t apply(int32_t x, int32_t m, int32_t left, int32_t right) {
   int32_t mask = (int32_t)((1u << right) - 1u), rest = high & mask;
   return (high >> right) + (rest > (mask >> 1) + (high < 0));
 }
+
+#ifndef FIXED_OWN_COLUMNS
+enum { STRETCH = 64 };
 
 static void columns(const int32_t *sums, int64_t sums_row, uint8_t *y, int64_t y_row, int64_t rows, int64_t c,
                     const fixed_columns *f) {
@@ -38,6 +40,7 @@ static void columns(const int32_t *sums, int64_t sums_row, uint8_t *y, int64_t y
     }
   }
 }
+#endif
 
 #define ADD(NAME, TYPE)                                                                            \
   static void NAME(const fixed_sum *f, const TYPE *a, const TYPE *b, TYPE *y, int64_t n) {         \
