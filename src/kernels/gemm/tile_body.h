@@ -65,7 +65,8 @@ GEMM_INLINE void gemm_tile_sum(const gemm_f32_tile *t, vf acc[GEMM_MR][GEMM_ACC]
   const int h = (R + 1) / 2;
   const float *b = t->b;
   const char *next = t->next;
-  int64_t next_step = t->next_step, page = R > 1 ? gemm_page_rows(next, next_step, R * P * V) : INT64_MAX;
+  int64_t next_step = t->next_step, page = INT64_MAX;
+  if (R > 1 && !t->next_is_short) page = gemm_page_rows(next, next_step, R * P * V);
   int64_t s = t->a_stride, s3 = 3 * s, s5 = 5 * s, s7 = 7 * s, panel_stride = t->panel_stride, b_stride = t->b_stride;
   for (int64_t i = 0; i < t->n_taps; i++) {
     const float *q0 = t->a0 + t->taps[i], *q1 = t->a1 + t->taps[i];
