@@ -13,7 +13,7 @@
 #include "kernels/gemm/tile.h"
 
 /* Up to here thin is faster than the tiles of kernels/gemm: length of the sums, bytes of B. */
-enum { THIN_K_MOST = 256, THIN_B_BYTES = 160 << 10 };
+enum { THIN_K_MOST = 192, THIN_B_BYTES = 160 << 10 };
 
 typedef struct thin_f32_panel {
   int rows;         /* of a tile, 1 to the variant's mr */
