@@ -29,7 +29,6 @@ typedef struct gemm_f32_tile {
   int64_t b_stride, panel_stride;
   const char *next; /* bytes of B that later tiles will read, fetched into L2 on the way, next_step bytes a row of k */
   int64_t next_step;
-  bool next_is_short;    /* a few pages, then it goes on elsewhere: its pages are not opened ahead */
   const float *bias;     /* cols floats, or NULL */
   const float *residual; /* or NULL */
   int64_t residual_stride;

@@ -46,56 +46,36 @@ GEMM_INLINE const float *gemm_row(const float *base, int r, int64_t s, int64_t s
   }
 }
 
-/* The processor fetches ahead of a stream of its own accord, but within a page; where each new one begins, the tile
- * would wait for its address and its first lines. So a fast stream's next page is opened, by four lines, at the end of
- * the one before. Two pages ahead, or in a slow stream, this does harm: the processor forgets streams. */
-enum { GEMM_PAGE = 4096, GEMM_PAGE_LINES = 4 };
-/* Rows of k until `next` enters a page. fmas: multiply-adds of vectors a row of k, which are the stream's clock. */
-GEMM_INLINE int64_t gemm_page_rows(const char *next, int64_t step, const int fmas) {
-  if (8 * step < 7 * fmas) return INT64_MAX;
-  return (GEMM_PAGE - (int64_t)((uintptr_t)next % GEMM_PAGE) + step - 1) / step;
-}
-GEMM_INLINE int64_t gemm_open_page(const char *next, int64_t step, const int fmas) {
-  GEMM_UNROLL for (int i = 0; i < GEMM_PAGE_LINES; i++) __builtin_prefetch(next + GEMM_PAGE + 64 * i, 0, 2);
-  return gemm_page_rows(next, step, fmas);
-}
-
 GEMM_INLINE void gemm_tile_sum(const gemm_f32_tile *t, vf acc[GEMM_MR][GEMM_ACC], const int R, const int P,
                                const int V) {
   const int h = (R + 1) / 2;
   const float *b = t->b;
   const char *next = t->next;
-  int64_t next_step = t->next_step, page = INT64_MAX;
-  if (R > 1 && !t->next_is_short) page = gemm_page_rows(next, next_step, R * P * V);
+  int64_t next_step = t->next_step;
   int64_t s = t->a_stride, s3 = 3 * s, s5 = 5 * s, s7 = 7 * s, panel_stride = t->panel_stride, b_stride = t->b_stride;
   for (int64_t i = 0; i < t->n_taps; i++) {
     const float *q0 = t->a0 + t->taps[i], *q1 = t->a1 + t->taps[i];
-    int64_t left = t->k_tap;
+    int64_t k = t->k_tap;
     do {
-      int64_t k = left < page ? left : page;
-      left -= k, page -= k;
-      do {
-        vf bv[GEMM_ACC];
-        GEMM_UNROLL for (int p = 0; p < P && R > 1; p++) {
-          GEMM_UNROLL for (int v = 0; v < V; v += GEMM_LINE) {
-            __builtin_prefetch(b + GEMM_AHEAD + p * panel_stride + v * VF_LANES);
-          }
+      vf bv[GEMM_ACC];
+      GEMM_UNROLL for (int p = 0; p < P && R > 1; p++) {
+        GEMM_UNROLL for (int v = 0; v < V; v += GEMM_LINE) {
+          __builtin_prefetch(b + GEMM_AHEAD + p * panel_stride + v * VF_LANES);
         }
-        GEMM_UNROLL for (int p = 0; p < P; p++) {
-          GEMM_UNROLL for (int v = 0; v < V; v++) bv[p * V + v] = vf_load(b + p * panel_stride + v * VF_LANES);
-        }
-        if (R > 1) __builtin_prefetch(next, 0, 2);
-        next += next_step;
-        GEMM_UNROLL for (int r = 0; r < R; r++) {
-          vf a = vf_set1(*(r < h ? gemm_row(q0, r, s, s3, s5, s7) : gemm_row(q1, r - h, s, s3, s5, s7)));
-          GEMM_UNROLL for (int v = 0; v < P * V; v++) acc[r][v] = vf_fma(a, bv[v], acc[r][v]);
-        }
-        q0++, q1++, b += b_stride;
-        GEMM_HIDE(q0);
-        GEMM_HIDE(q1);
-      } while (--k);
-      if (!page) page = gemm_open_page(next, next_step, R * P * V);
-    } while (left);
+      }
+      GEMM_UNROLL for (int p = 0; p < P; p++) {
+        GEMM_UNROLL for (int v = 0; v < V; v++) bv[p * V + v] = vf_load(b + p * panel_stride + v * VF_LANES);
+      }
+      if (R > 1) __builtin_prefetch(next, 0, 2);
+      next += next_step;
+      GEMM_UNROLL for (int r = 0; r < R; r++) {
+        vf a = vf_set1(*(r < h ? gemm_row(q0, r, s, s3, s5, s7) : gemm_row(q1, r - h, s, s3, s5, s7)));
+        GEMM_UNROLL for (int v = 0; v < P * V; v++) acc[r][v] = vf_fma(a, bv[v], acc[r][v]);
+      }
+      q0++, q1++, b += b_stride;
+      GEMM_HIDE(q0);
+      GEMM_HIDE(q1);
+    } while (--k);
   }
 }
 #endif

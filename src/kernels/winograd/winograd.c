@@ -167,7 +167,6 @@ static void wino_products(const wino_job *j, const float *v, int64_t tiles, int6
                      .b_stride = nr,
                      .panel_stride = s->points * channels * nr,
                      .c_stride = width,
-                     .next_is_short = true,
                      .lo = -INFINITY,
                      .hi = INFINITY};
   for (int64_t i = 0; i < s->points; i++) {
