@@ -10,7 +10,7 @@ typedef struct bench_options {
   double seconds, deadline_ms;
   size_t memory_limit;
   text_list shapes, ints;
-  bool json, profile, quiet, reference, allow_links, no_cache;
+  bool json, profile, quiet, reference, allow_links, no_cache, no_autotune;
   const char *no_pass, *precision_name;
   ledge_precision precision;
   double precision_error;
@@ -229,10 +229,12 @@ static int bench(const bench_options *o, const char *path) {
                               .precision = o->precision,
                               .precision_error = o->precision_error};
   double start = cli_now_ms();
-  ledge_status status = ledge_model_open(
-      path,
-      &(ledge_model_options){.disable_passes = o->no_pass, .allow_links = o->allow_links, .no_cache = o->no_cache}, &m,
-      &error);
+  ledge_status status = ledge_model_open(path,
+                                         &(ledge_model_options){.disable_passes = o->no_pass,
+                                                                .allow_links = o->allow_links,
+                                                                .no_cache = o->no_cache,
+                                                                .no_autotune = o->no_autotune},
+                                         &m, &error);
   if (!status) status = ledge_session_create(m, &so, &s, &error);
   double made = cli_now_ms();
   if (!status) status = cli_inputs_make(m, &o->shapes, &o->ints, (uint64_t)o->seed, &inputs, &error);
@@ -286,6 +288,7 @@ static int bench_main(const verb *v, int argc, char **argv) {
       {"allow-links", OPTION_FLAG, &o.allow_links, NULL,
        "external data may lie behind links that leave the model's folder"},
       {"no-cache", OPTION_FLAG, &o.no_cache, NULL, "pack the weights anew: neither read nor write the cache of them"},
+      {"no-autotune", OPTION_FLAG, &o.no_autotune, NULL, "time no kernels: the same ones on every start"},
       {"reference", OPTION_FLAG, &o.reference, NULL, "run the plain reference of every operator (slow)"},
       {"json", OPTION_FLAG, &o.json, NULL, "one line of JSON"},
       {"quiet", OPTION_FLAG, &o.quiet, NULL, "nothing but the result"},

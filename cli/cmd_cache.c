@@ -33,6 +33,7 @@ static void list_json(const ledge_cache *c) {
     json_key(&j, "model"), json_text(&j, e.model);
     json_key(&j, "bytes"), json_int(&j, (int64_t)e.bytes);
     json_key(&j, "used_s"), json_int(&j, e.used_s);
+    json_key(&j, "choices"), json_bool(&j, e.choices);
     json_key(&j, "current"), json_bool(&j, e.current);
     json_close(&j, '}');
   }
@@ -56,7 +57,10 @@ static void list(const ledge_cache *c) {
     struct tm local;
     if (!localtime_r(&used, &local) || !strftime(when, sizeof when, "%Y-%m-%d %H:%M", &local)) when[0] = 0;
     printf("  %10s  %-16s  %s%s\n", cli_bytes((double)e.bytes, bytes, sizeof bytes), when,
-           e.model ? e.model : "(damaged)", e.model && !e.current ? "  (of another build or processor)" : "");
+           e.model     ? e.model
+           : e.choices ? "(choices of kernels: ledge cpu --choices)"
+                       : "(damaged)",
+           (e.model || e.choices) && !e.current ? "  (of another build or processor)" : "");
   }
 }
 

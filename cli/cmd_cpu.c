@@ -2,8 +2,33 @@
 #include "cli.h"
 
 typedef struct cpu_options {
-  bool json;
+  bool json, choices;
 } cpu_options;
+
+static void print_choices(void) {
+  ledge_choice c;
+  for (size_t i = 0, n = ledge_machine_choice(0, NULL); i < n && ledge_machine_choice(i, &c) > i; i++) {
+    printf("  %-60s", c.shape);
+    for (int k = 0; k < c.count; k++)
+      printf("  %s%s %.3f ms", k == c.chosen ? "*" : "", c.candidates[k].kernel, c.candidates[k].ms);
+    printf("\n");
+  }
+}
+
+static void choices_json(json *j) {
+  ledge_choice c;
+  json_key(j, "choices"), json_open(j, '[');
+  for (size_t i = 0, n = ledge_machine_choice(0, NULL); i < n && ledge_machine_choice(i, &c) > i; i++) {
+    json_open(j, '{');
+    json_key(j, "shape"), json_text(j, c.shape);
+    json_key(j, "chosen"), json_text(j, c.candidates[c.chosen].kernel);
+    json_key(j, "ms"), json_open(j, '{');
+    for (int k = 0; k < c.count; k++) json_key(j, c.candidates[k].kernel), json_real(j, c.candidates[k].ms);
+    json_close(j, '}');
+    json_close(j, '}');
+  }
+  json_close(j, ']');
+}
 
 static void print_json(const ledge_machine *m, double peak, double bf16) {
   json j = json_start(stdout);
@@ -22,13 +47,17 @@ static void print_json(const ledge_machine *m, double peak, double bf16) {
   json_key(&j, "memory_available_bytes"), json_int(&j, (int64_t)m->memory_available_bytes);
   json_key(&j, "peak_multiply_adds_per_s"), json_real(&j, peak);
   json_key(&j, "peak_bf16_multiply_adds_per_s"), json_real(&j, bf16);
+  choices_json(&j);
   json_close(&j, '}');
   json_end(&j);
 }
 
 static int cpu_main(const verb *v, int argc, char **argv) {
   cpu_options o = {0};
-  const option options[] = {{"json", OPTION_FLAG, &o.json, NULL, "a JSON document instead of a table"}, {0}};
+  const option options[] = {
+      {"json", OPTION_FLAG, &o.json, NULL, "a JSON document instead of a table"},
+      {"choices", OPTION_FLAG, &o.choices, NULL, "the kernels that were timed here, the chosen starred"},
+      {0}};
   char **files, a[32], b[32], c[32], d[32];
   int n, status = options_parse(v, options, argc, argv, &files, &n);
   if (status != CLI_OK) return status;
@@ -52,6 +81,8 @@ static int cpu_main(const verb *v, int argc, char **argv) {
     printf("bf16        %.1f billion multiply-adds a second on one core, measured\n", bf16 * 1e-9);
   else
     printf("bf16        by float32's instructions\n");
+  printf("choices     %zu of kernels timed and kept%s\n", ledge_machine_choice(0, NULL), o.choices ? ":" : "");
+  if (o.choices) print_choices();
   return CLI_OK;
 }
 

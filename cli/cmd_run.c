@@ -14,7 +14,7 @@ typedef struct run_options {
   const char *output, *labels, *precision_name;
   ledge_precision precision;
   double precision_error;
-  bool json, quiet, allow_links, reference, no_cache;
+  bool json, quiet, allow_links, reference, no_cache, no_autotune;
 } run_options;
 
 typedef struct run_state {
@@ -134,9 +134,11 @@ static ledge_status run_all(run_state *s, char **files, int n_files) {
                               .reference = s->o->reference,
                               .precision = s->o->precision,
                               .precision_error = s->o->precision_error};
-  ledge_status status =
-      ledge_model_open(files[0], &(ledge_model_options){.allow_links = s->o->allow_links, .no_cache = s->o->no_cache},
-                       &s->model, &s->error);
+  ledge_status status = ledge_model_open(
+      files[0],
+      &(ledge_model_options){
+          .allow_links = s->o->allow_links, .no_cache = s->o->no_cache, .no_autotune = s->o->no_autotune},
+      &s->model, &s->error);
   if (status) return status;
   s->inputs = calloc(ledge_model_input_count(s->model) + 1, sizeof *s->inputs);
   if (!s->inputs) return fail(s, LEDGE_ERROR_MEMORY, "out of memory", files[0]);
@@ -182,6 +184,7 @@ static int run_main(const verb *v, int argc, char **argv) {
       {"allow-links", OPTION_FLAG, &o.allow_links, NULL,
        "external data may lie behind links that leave the model's folder"},
       {"no-cache", OPTION_FLAG, &o.no_cache, NULL, "pack the weights anew: neither read nor write the cache of them"},
+      {"no-autotune", OPTION_FLAG, &o.no_autotune, NULL, "time no kernels: the same ones on every start"},
       {"reference", OPTION_FLAG, &o.reference, NULL, "run the plain reference of every operator (slow)"},
       {"json", OPTION_FLAG, &o.json, NULL, "a JSON document instead of tables"},
       {"quiet", OPTION_FLAG, &o.quiet, NULL, "print nothing but errors"},

@@ -51,6 +51,8 @@ typedef struct ledge_model_options {
   size_t n_operators;
   const char *disable_passes; /* names of graph passes, separated by commas, that are not to run; "all" for none */
   bool no_cache;              /* packed weights are neither read from the cache nor written to it: section 4 */
+  bool no_autotune;           /* kernels are chosen by the model of their time alone, the same on every start; without a
+                                 cache too. Else those that it cannot tell apart are timed on the first starts */
 } ledge_model_options;
 
 /* Opens a model file (ONNX or TensorFlow Lite, as its contents say). The file is mapped: it must stay unchanged while
@@ -267,6 +269,7 @@ typedef struct ledge_cache_entry {
   uint64_t bytes;
   int64_t used_s; /* when it was last opened: seconds since 1970 */
   bool current;   /* written by this build of ledge on this processor: others are not read */
+  bool choices;   /* no packed weights, but which kernels were timed as the fastest, for all models: model is NULL */
 } ledge_cache_entry;
 /* The files that there are now, most recently used first. */
 LEDGE_API LEDGE_MUST_USE ledge_status ledge_cache_open(ledge_cache **ret, ledge_error *error);
@@ -294,6 +297,18 @@ LEDGE_API double ledge_machine_peak_multiply_adds(void);
 /* The same of products of bfloat16 that are summed in float32; 0 where the processor has no instructions for them, and
  * ledge computes them as float32. */
 LEDGE_API double ledge_machine_peak_bf16_multiply_adds(void);
+
+/* A choice among kernels whose times the model of them cannot tell apart: timed once, and kept in the cache. */
+typedef struct ledge_choice {
+  char shape[112]; /* "conv_f32 1x56x56x64 to 56x56x64, 3x3 pad 1:1" */
+  int count, chosen;
+  struct {
+    char kernel[12];
+    double ms; /* the best of up to three runs on one thread */
+  } candidates[4]; /* the first: the one that is taken with no_autotune */
+} ledge_choice;
+/* How many choices this process knows; copies choice i into *ret if there is one (ret may be NULL). */
+LEDGE_API size_t ledge_machine_choice(size_t i, ledge_choice *ret);
 
 /* ==== 5. Experimental: operators of the program's own. These calls may change. ==== */
 

@@ -1,5 +1,6 @@
 /* api/cache: what there is in the cache of packed weights; see ledge.h, section 4. */
 #include "backend/cache.h"
+#include "backend/tune.h"
 
 #include "api/api.h"
 #include "base/error.h"
@@ -31,6 +32,10 @@ ledge_status ledge_cache_open(ledge_cache **ret, ledge_error *error) {
     const cache_file *f = &c->files[c->count - 1 - i];
     ledge_cache_entry *e = &c->entries[i];
     *e = (ledge_cache_entry){.name = f->name, .bytes = f->bytes, .used_s = f->used_s};
+    if ((e->choices = tune_is_name(f->name))) {
+      e->current = tune_is_current(f->name);
+      continue;
+    }
     if (!cache_file_describe(c->folder, f->name, path, &e->current)) continue;
     e->model = mem_strndup(path, strlen(path));
     ok = e->model != NULL;

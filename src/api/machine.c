@@ -1,10 +1,13 @@
 /* api/machine: what this machine is, and how fast it multiplies and adds; see ledge.h. */
+#include "backend/tune.h"
 #include "base/clock.h"
 #include "base/cpu.h"
+#include "base/mem.h"
 #include "kernels/probe/probe.h"
 #include "ledge/ledge.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <sys/utsname.h>
 
 void ledge_machine_get(ledge_machine *ret) {
@@ -49,3 +52,21 @@ static double peak_of(double (*probe)(uint32_t isa, int64_t rounds)) {
 
 double ledge_machine_peak_multiply_adds(void) { return peak_of(probe_f32); }
 double ledge_machine_peak_bf16_multiply_adds(void) { return peak_of(probe_bf16); }
+
+size_t ledge_machine_choice(size_t at, ledge_choice *ret) {
+  tune_book *b = tune_book_shared();
+  tune_entry *entries;
+  size_t n;
+  if (!b || !tune_book_list(b, &entries, &n)) return 0;
+  if (ret && at < n) {
+    const tune_entry *e = &entries[at];
+    *ret = (ledge_choice){.count = (int)e->n, .chosen = (int)e->chosen};
+    memcpy(ret->shape, e->shape, sizeof ret->shape);
+    for (int i = 0; i < ret->count; i++) {
+      memcpy(ret->candidates[i].kernel, e->names[i], sizeof e->names[i]);
+      ret->candidates[i].ms = (double)e->ns[i] * 1e-6;
+    }
+  }
+  mem_free(entries);
+  return n;
+}

@@ -1,5 +1,7 @@
 /* api/model: opening, describing and saving models; see ledge.h. */
 #include "api/api.h"
+#include "backend/tune.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "formats/onnx/onnx.h"
 #include "formats/tflite/tflite.h"
@@ -191,6 +193,7 @@ static ledge_status model_build(file_map *map, const char *folder, const ledge_m
 ledge_status ledge_model_open(const char *path, const ledge_model_options *options, ledge_model **ret,
                               ledge_error *error) {
   if (!path || !ret) return error_set(error, LEDGE_ERROR_ARGUMENT, "ledge_model_open: path or ret_model is NULL");
+  uint64_t start = clock_now_ns();
   file_map *map;
   TRY(file_map_open(path, &map, error));
   const char *slash = strrchr(path, '/');
@@ -204,6 +207,8 @@ ledge_status ledge_model_open(const char *path, const ledge_model_options *optio
   mem_free(folder);
   if (status) return status;
   if (!options || !options->no_cache) use_cache(m);
+  if (!options || (!options->no_cache && !options->no_autotune))
+    weight_store_set_tuner(m->weights, tuner_create(tune_book_shared(), start));
   *ret = m;
   return LEDGE_OK;
 }

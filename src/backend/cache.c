@@ -49,8 +49,7 @@ struct weight_cache {
 
 static void put_digest(writer *w, digest d) { writer_bytes(w, &d, sizeof d); }
 
-/* Everything but the model that decides what packings look like. False: this build cannot be told from others. */
-static bool maker_of(digest *ret) {
+bool cache_maker(digest *ret) {
   uint8_t id[BUILD_ID_MAX];
   size_t n = build_id_get(id);
   cpu_caches caches = cpu_cache_sizes();
@@ -187,7 +186,7 @@ weight_cache *weight_cache_open(file_map *const *files, int n_files, const char 
   if (!c) return NULL;
   for (int i = 0; i < n_files; i++) c->sources[c->n_sources++] = file_map_ref(files[i]);
   snprintf(c->model, sizeof c->model, "%s", path);
-  if (!maker_of(&c->maker) || !name_cache(c)) {
+  if (!cache_maker(&c->maker) || !name_cache(c)) {
     weight_cache_close(c);
     return NULL;
   }
@@ -234,7 +233,7 @@ bool cache_file_describe(int folder, const char *name, char ret_model[CACHE_PATH
   if (ok) {
     memcpy(ret_model, file_map_data(map) + sizeof h + h.n_entries * sizeof(cache_entry), (size_t)h.model_bytes);
     ret_model[h.model_bytes] = 0;
-    *ret_current = maker_of(&maker) && digest_equal(maker, h.maker);
+    *ret_current = cache_maker(&maker) && digest_equal(maker, h.maker);
     ok = !file_map_damaged(map);
   }
   file_map_unref(map);

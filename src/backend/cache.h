@@ -46,6 +46,10 @@ cache_item *weight_cache_items(const weight_cache *c, size_t more, size_t *ret_c
  */
 bool weight_cache_save(const weight_cache *c, cache_item *items, size_t n);
 
+/* Stands for everything but a model that decides what packings look like: ledge's build and the processor. False: this
+ * build cannot be told from others. */
+bool cache_maker(digest *ret);
+
 /* ---- the folder ---- */
 
 enum { CACHE_NAME_MAX = 40, CACHE_PATH_MAX = 4096 };

@@ -9,6 +9,7 @@
 #include "backend/backend.h"
 
 #include "backend/cache.h"
+#include "backend/tune.h"
 #include "base/cpu.h"
 #include "base/error.h"
 #include "base/map.h"
@@ -46,6 +47,7 @@ struct weight_block {
 /* The first plan's packings on their way to the disk, which the first run does not wait for. */
 typedef struct cache_writing {
   const weight_cache *cache;
+  tuner *tuner; /* NULL: it has nothing to write */
   cache_item *items;
   size_t n;
   pthread_t thread;
@@ -58,6 +60,7 @@ struct weight_store {
   weight_entry *buckets[256];
   weight_block *blocks;
   weight_cache *cache; /* NULL: none */
+  tuner *tuner;        /* NULL: none */
   size_t bytes, mapped_bytes, fresh_bytes, n_fresh;
   bool fresh_dear; /* one of the fresh is */
   cache_writing writing;
@@ -82,6 +85,10 @@ void weight_store_set_cache(weight_store *s, file_map *const *files, int n_files
   s->cache = weight_cache_open(files, n_files, path);
 }
 
+void weight_store_set_tuner(weight_store *s, tuner *t) { s->tuner = t; }
+
+tuner *weight_store_tuner(const weight_store *s) { return s->tuner; }
+
 /* What the cache's file is to hold: what it has, since packings taken from it and others may be wanted again, and the
  * fresh packings. These are written or given up: either way not tried again. NULL: not worth it, or no memory. */
 static cache_item *take_items(weight_store *s, size_t *ret_count) {
@@ -103,7 +110,8 @@ static cache_item *take_items(weight_store *s, size_t *ret_count) {
 
 static void *write_items(void *arg) {
   cache_writing *w = arg;
-  (void)weight_cache_save(w->cache, w->items, w->n);
+  if (w->items) (void)weight_cache_save(w->cache, w->items, w->n);
+  if (w->tuner) tuner_save(w->tuner);
   mem_free(w->items);
   w->items = NULL;
   return NULL;
@@ -113,7 +121,8 @@ void weight_store_save(weight_store *s) {
   sigset_t most, before;
   pthread_mutex_lock(&s->mutex);
   cache_writing *w = &s->writing;
-  if (s->cache && !w->done && (w->items = take_items(s, &w->n))) {
+  if (!w->done && tuner_end(s->tuner)) w->tuner = s->tuner;
+  if (!w->done && ((w->items = take_items(s, &w->n)) || w->tuner)) {
     w->cache = s->cache;
     sigfillset(
         &most); /* signals are the program's own threads' to take; faults of mapped files come to whoever reads */
@@ -150,6 +159,7 @@ void weight_store_unref(weight_store *s) {
   if (!s || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1) return;
   finish_saving(s);
   weight_cache_close(s->cache);
+  tuner_destroy(s->tuner);
   for (size_t b = 0; b < sizeof s->buckets / sizeof *s->buckets; b++) {
     for (weight_entry *e = s->buckets[b], *next; e; e = next) {
       next = e->next;

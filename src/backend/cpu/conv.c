@@ -85,6 +85,7 @@ static ledge_status conv_prepare(const kernel_request *r, kernel *ret, ledge_err
   p.threads = r->threads;
   TRY(cpu_bf16_conv(r, &p, ret, error));
   if (ret->run) return LEDGE_OK;
+  p.algo = cpu_conv_tuned(r, &p);
   if (!conv_f32_plan_init(&s->plan, &p, r->isa)) return LEDGE_OK;
   TRY(cpu_conv_pack(r, &s->plan, w, b, &s->packed, error));
   *ret = (kernel){.run = conv_run,
