@@ -56,8 +56,8 @@ ledge_status weight_store_aligned(weight_store *s, const tensor *t, void **ret, 
 /* From now on packings come from the cache where it has them, if these files, in which the model's constants lie, may
  * be cached (else nothing changes). `path`: the model's, for lists. Before the first packing. */
 void weight_store_set_cache(weight_store *s, file_map *const *files, int n_files, const char *path);
-/* From now on kernels may be timed for it, until the first plan is made (backend/tune.h). The tuner (or NULL) becomes the
- * store's. */
+/* From now on kernels may be timed for it, until the first plan is made (backend/tune.h). The tuner (or NULL) becomes
+ * the store's. */
 void weight_store_set_tuner(weight_store *s, struct tuner *t);
 struct tuner *weight_store_tuner(const weight_store *s); /* or NULL */
 /* After a plan: the first time, a thread begins to write to the cache what was packed and is not in it. What is packed
