@@ -4,6 +4,8 @@
 #include "fuzz.h"
 #include "ledge/ledge.h"
 
+#include <string.h>
+
 enum { BYTES_MAX = 1 << 20, RUN_BYTES_MAX = 1 << 20 };
 
 static void run(ledge_model *m) {
