@@ -184,7 +184,10 @@ static void call_once(fixture *f, int threads) {
   _exit(shared->unfiltered || atomic_load(&shared->calls) == 1 ? 0 : 2);
 }
 
-static void test_counts(void) { CHECK_INT(in_child(1, call_once), 0); }
+static void test_counts(void) {
+  if (!SANITIZED)
+    CHECK_INT(in_child(1, call_once), 0); /* a sanitizer's own calls would be trapped, and it waits for them */
+}
 
 __attribute__((constructor)) static void share(void) {
   shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
