@@ -304,7 +304,7 @@ typedef struct ledge_choice {
   int count, chosen;
   struct {
     char kernel[12];
-    double ms; /* the best of up to three runs on one thread */
+    double ms;     /* the best of up to three runs on one thread */
   } candidates[4]; /* the first: the one that is taken with no_autotune */
 } ledge_choice;
 /* How many choices this process knows; copies choice i into *ret if there is one (ret may be NULL). */

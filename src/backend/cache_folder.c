@@ -97,7 +97,8 @@ bool cache_folder_list(int folder, cache_file **ret, size_t *ret_count) {
   bool whole = true;
   for (struct dirent *e; d && (e = readdir(d)) && n < CACHE_FILES_MAX;) {
     struct stat s;
-    if (!(is_packed_name(e->d_name) || tune_is_name(e->d_name)) || fstatat(folder, e->d_name, &s, AT_SYMLINK_NOFOLLOW) || !S_ISREG(s.st_mode))
+    if (!(is_packed_name(e->d_name) || tune_is_name(e->d_name)) ||
+        fstatat(folder, e->d_name, &s, AT_SYMLINK_NOFOLLOW) || !S_ISREG(s.st_mode))
       continue;
     if (n == room) {
       cache_file *more = mem_realloc(files, (room = room ? room * 2 : 64) * sizeof *files);

@@ -8,7 +8,8 @@
 /* Packs a plan's weights and bias (or NULL) in the store; the same for equal plans. */
 ledge_status cpu_conv_pack(const kernel_request *r, const conv_f32_plan *plan, const tensor *w, const tensor *b,
                            const void **ret, ledge_error *error);
-/* The algorithm that was timed as the fastest here (backend/tune.h); CONV_AUTO where the model of their times decides. */
+/* The algorithm that was timed as the fastest here (backend/tune.h); CONV_AUTO where the model of their times decides.
+ */
 conv_algo cpu_conv_tuned(const kernel_request *r, const conv_f32_params *p);
 double cpu_conv_multiply_adds(const conv_f32_params *p);
 
