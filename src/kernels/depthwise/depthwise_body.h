@@ -11,25 +11,16 @@
 #include "base/compiler.h"
 #include "base/cpu.h"
 #include "kernels/depthwise/depthwise.h"
+#include "kernels/simd/stride.h"
 
 #define DW_INLINE INLINE_BODY
 #define DW_UNROLL LOOP_UNROLL
 
 #define DW_LOAD(p) (full ? vf_load(p) : vf_loadn(p, n))
 
-/* Column i of a row whose columns stand s floats apart: addresses that x86 and Arm add up in a load. */
+/* Column i of a row whose columns stand s floats apart. */
 DW_INLINE const float *dw_column(const float *x, int i, int64_t s, int64_t s3, int64_t s5, int64_t s7) {
-  if (i >= 8) x += 8 * s, i -= 8;
-  switch (i) {
-    case 0: return x;
-    case 1: return x + s;
-    case 2: return x + 2 * s;
-    case 3: return x + s3;
-    case 4: return x + 4 * s;
-    case 5: return x + s5;
-    case 6: return x + 2 * s3;
-    default: return x + s7;
-  }
+  return stride_row(i >= 8 ? x + 8 * s : x, i % 8, s, s3, s5, s7);
 }
 
 /* One vector of channels, x_at floats on in each input row; y, residual point to it. K = 0: any kernel. `full`: all

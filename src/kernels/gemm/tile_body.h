@@ -14,6 +14,7 @@
 #include "base/compiler.h"
 #include "kernels/gemm/tile.h"
 #include "kernels/simd/act_body.h"
+#include "kernels/simd/stride.h"
 
 #define GEMM_INLINE INLINE_BODY
 #define GEMM_UNROLL LOOP_UNROLL
@@ -25,27 +26,11 @@
 #define GEMM_AHEAD 1024
 #define GEMM_LINE (VF_LANES >= 16 ? 1 : 16 / VF_LANES) /* vectors of a cache line */
 
-/* Keeps the compiler from turning the few shared pointers into one counter a row, which would not fit in registers. */
-#define GEMM_HIDE(p) __asm__("" : "+r"(p))
-
 #ifdef GEMM_OWN_SUM
 GEMM_INLINE void gemm_tile_sum(const gemm_f32_tile *t, vf acc[GEMM_MR][GEMM_ACC], const int R, const int P,
                                const int V);
 #else
-/* acc[r][p * V + v] += sums over all taps. Row r of a half is base + {0, s, 2s, s3, 4s, s5, 2 s3, s7}. */
-GEMM_INLINE const float *gemm_row(const float *base, int r, int64_t s, int64_t s3, int64_t s5, int64_t s7) {
-  switch (r) {
-    case 0: return base;
-    case 1: return base + s;
-    case 2: return base + 2 * s;
-    case 3: return base + s3;
-    case 4: return base + 4 * s;
-    case 5: return base + s5;
-    case 6: return base + 2 * s3;
-    default: return base + s7;
-  }
-}
-
+/* acc[r][p * V + v] += sums over all taps. */
 GEMM_INLINE void gemm_tile_sum(const gemm_f32_tile *t, vf acc[GEMM_MR][GEMM_ACC], const int R, const int P,
                                const int V) {
   const int h = (R + 1) / 2;
@@ -69,12 +54,12 @@ GEMM_INLINE void gemm_tile_sum(const gemm_f32_tile *t, vf acc[GEMM_MR][GEMM_ACC]
       if (R > 1) __builtin_prefetch(next, 0, 2);
       next += next_step;
       GEMM_UNROLL for (int r = 0; r < R; r++) {
-        vf a = vf_set1(*(r < h ? gemm_row(q0, r, s, s3, s5, s7) : gemm_row(q1, r - h, s, s3, s5, s7)));
+        vf a = vf_set1(*(r < h ? stride_row(q0, r, s, s3, s5, s7) : stride_row(q1, r - h, s, s3, s5, s7)));
         GEMM_UNROLL for (int v = 0; v < P * V; v++) acc[r][v] = vf_fma(a, bv[v], acc[r][v]);
       }
       q0++, q1++, b += b_stride;
-      GEMM_HIDE(q0);
-      GEMM_HIDE(q1);
+      STRIDE_HIDE(q0);
+      STRIDE_HIDE(q1);
     } while (--k);
   }
 }

@@ -4,27 +4,13 @@
 #define KERNELS_THIN_BODY_H
 
 #include "base/compiler.h"
+#include "kernels/simd/stride.h"
 #include "kernels/thin/thin.h"
 
 #include <math.h>
 
 #define THIN_INLINE INLINE_BODY
 #define THIN_EACH LOOP_UNROLL for (int r = 0; r < R; r++) LOOP_UNROLL for (int v = 0; v < V; v++)
-/* Keeps the compiler from turning the few shared pointers into one counter a row, which would not fit in registers. */
-#define THIN_HIDE(p) __asm__("" : "+r"(p))
-
-THIN_INLINE const float *thin_row(const float *base, int r, int64_t s, int64_t s3, int64_t s5, int64_t s7) {
-  switch (r) {
-    case 0: return base;
-    case 1: return base + s;
-    case 2: return base + 2 * s;
-    case 3: return base + s3;
-    case 4: return base + 4 * s;
-    case 5: return base + s5;
-    case 6: return base + 2 * s3;
-    default: return base + s7;
-  }
-}
 
 /* `count` tiles of R rows by V vectors, from row `at` on; `last`: columns of the last vector, where not full. */
 THIN_INLINE void thin_tiles(const thin_f32_panel t, int64_t at, int64_t count, const int R, const int V,
@@ -50,12 +36,12 @@ THIN_INLINE void thin_tiles(const thin_f32_panel t, int64_t at, int64_t count, c
         vf bv[THIN_V];
         LOOP_UNROLL for (int v = 0; v < V; v++) bv[v] = vf_load(b + v * VF_LANES);
         LOOP_UNROLL for (int r = 0; r < R; r++) {
-          vf x = vf_set1(*(r < h ? thin_row(q0, r, s, s3, s5, s7) : thin_row(q1, r - h, s, s3, s5, s7)));
+          vf x = vf_set1(*(r < h ? stride_row(q0, r, s, s3, s5, s7) : stride_row(q1, r - h, s, s3, s5, s7)));
           LOOP_UNROLL for (int v = 0; v < V; v++) acc[r][v] = vf_fma(x, bv[v], acc[r][v]);
         }
         q0++, q1++, b += THIN_V * VF_LANES;
-        THIN_HIDE(q0);
-        THIN_HIDE(q1);
+        STRIDE_HIDE(q0);
+        STRIDE_HIDE(q1);
       } while (--k);
     }
     if (residual) {
