@@ -119,13 +119,7 @@ static bool conv_window(void *state, int operand, int64_t row, int64_t stride, s
   conv_state *s = state;
   conv_bf16_plan plan;
   conv_f32_params p = s->plan.params;
-  switch (operand) {
-    case ~0: p.y_pixel_stride = stride; break;
-    case 0: p.x_pixel_stride = stride; break;
-    case 3: p.residual_pixel_stride = stride; break;
-    default: return false;
-  }
-  if (row != (operand == 0 ? p.channels_in : p.channels_out) || !conv_bf16_plan_init(&plan, &p, s->isa) ||
+  if (!cpu_conv_set_stride(&p, operand, row, stride) || !conv_bf16_plan_init(&plan, &p, s->isa) ||
       plan.planes != s->plan.planes || plan.packed_bytes != s->plan.packed_bytes)
     return false;
   s->plan = plan;

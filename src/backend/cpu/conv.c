@@ -28,18 +28,22 @@ static ledge_status conv_run(op_ctx *c) {
   return LEDGE_OK;
 }
 
+bool cpu_conv_set_stride(conv_f32_params *p, int operand, int64_t row, int64_t stride) {
+  switch (operand) {
+    case ~0: p->y_pixel_stride = stride; break;
+    case 0: p->x_pixel_stride = stride; break;
+    case 3: p->residual_pixel_stride = stride; break;
+    default: return false;
+  }
+  return row == (operand == 0 ? p->channels_in : p->channels_out);
+}
+
 /* The weights are packed already: what is made of them must stay as it is. */
 static bool conv_window(void *state, int operand, int64_t row, int64_t stride, size_t *scratch_bytes) {
   conv_state *s = state;
   conv_f32_plan plan;
   conv_f32_params p = s->plan.params;
-  switch (operand) {
-    case ~0: p.y_pixel_stride = stride; break;
-    case 0: p.x_pixel_stride = stride; break;
-    case 3: p.residual_pixel_stride = stride; break;
-    default: return false;
-  }
-  if (row != (operand == 0 ? p.channels_in : p.channels_out) || !conv_f32_plan_init(&plan, &p, s->plan.isa_mask) ||
+  if (!cpu_conv_set_stride(&p, operand, row, stride) || !conv_f32_plan_init(&plan, &p, s->plan.isa_mask) ||
       plan.params.algo != s->plan.params.algo || plan.packed_bytes != s->plan.packed_bytes ||
       memcmp(plan.layout, s->plan.layout, sizeof plan.layout))
     return false;

@@ -11,6 +11,9 @@ ledge_status cpu_conv_pack(const kernel_request *r, const conv_f32_plan *plan, c
 /* The algorithm that was timed as the fastest here (backend/tune.h); CONV_AUTO where the model of their times decides.
  */
 conv_algo cpu_conv_tuned(const kernel_request *r, const conv_f32_params *p);
+/* Gives operand `operand` (see kernel.window), whose rows are `row` elements, that stride of its pixels; false where
+ * the convolution has no such one. */
+bool cpu_conv_set_stride(conv_f32_params *p, int operand, int64_t row, int64_t stride);
 double cpu_conv_multiply_adds(const conv_f32_params *p);
 
 #endif
